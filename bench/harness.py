@@ -1,0 +1,138 @@
+"""How throughput is measured: interleaved variants, medians, inputs rotated out of the caches, bytes against a copy."""
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+CACHE = 128 * 2**20  # bytes that surely do not fit into the last cache of a CPU or the L2 of a GPU
+ROUNDS, WARMUP = 15, 3
+SLOW = 0.5  # seconds above which five rounds must do
+VISIBLE = 2**20  # below so many bytes the overhead of a call is what is measured, and bandwidth says nothing
+
+# The least ratios to eager and to torch.compile that this project wants on two CPU cores in float32.
+TARGETS = {
+    ("lstm_gates", "forward"): (5.0, 2.5),
+    ("lstm_gates", "forward+backward"): (3.0, 2.0),
+    ("combine_g1", "forward+backward"): (3.0, 1.5),
+    ("combine_g2", "forward+backward"): (3.0, 1.5),
+    ("combine_g3_hidden", "forward+backward"): (1.5, 1.0),
+    ("combine_g3", "forward+backward"): (2.5, 1.2),
+    ("RLadder training step", "forward+backward"): (1.3, None),
+}
+
+
+@dataclass
+class Measurement:
+    """One row of the table: times are medians in milliseconds."""
+
+    operator: str
+    shape: str
+    dtype: str
+    direction: str
+    eager: float
+    compiled: float | None
+    ours: float
+    bytes: int | None = None  # that have to be moved: every input once, every output once
+    copy_bandwidth: float | None = None  # bytes per second of a copy of as many bytes, in the same run
+    saved: int | None = None  # bytes kept for the backward pass beside the inputs, ours
+    saved_eager: int | None = None
+
+    @property
+    def bandwidth(self) -> float | None:
+        """Bytes per second."""
+        return self.bytes / self.ours * 1e3 if self.bytes and self.bytes >= VISIBLE else None
+
+    @property
+    def share(self) -> float | None:
+        """Of the time that only moving the bytes would take."""
+        return self.bandwidth / self.copy_bandwidth if self.bandwidth and self.copy_bandwidth else None
+
+    @property
+    def verdict(self) -> str:
+        """Whether the project's targets are met and neither eager nor torch.compile is faster."""
+        to_eager, to_compiled = TARGETS.get((self.operator, self.direction), (1.0, 1.0))
+        against = [(self.eager, to_eager), (self.compiled, to_compiled)]
+        met = all(other is None or least is None or other / self.ours >= least for other, least in against)
+        wins = all(other is None or other >= self.ours for other, _ in against)
+        return "met" if met else "below target" if wins else "SLOWER"
+
+    def record(self) -> dict:
+        return asdict(self) | {"bandwidth": self.bandwidth, "share": self.share, "verdict": self.verdict}
+
+
+def clock(run: Callable[[], object], device: torch.device) -> float:
+    """Seconds that one call takes, until its results are there."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    run()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def interleaved(benchmark, variants: dict[str, Callable[[], object]], device: torch.device) -> dict[str, float]:
+    """Median milliseconds of every variant. They take turns, so that a slow moment of the machine hits them all.
+
+    The variant called "ours" is what pytest-benchmark records; the others run before each of its rounds.
+    """
+    others = {name: run for name, run in variants.items() if name != "ours"}
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    slowest = max(clock(run, device) for _ in range(WARMUP) for run in variants.values())
+
+    def before_each_round() -> None:
+        for name, run in others.items():
+            times[name].append(clock(run, device))
+
+    def ours() -> None:
+        times["ours"].append(clock(variants["ours"], device))
+
+    benchmark.pedantic(ours, setup=before_each_round, rounds=5 if slowest > SLOW else ROUNDS)
+    return {name: statistics.median(values) * 1e3 for name, values in times.items()}
+
+
+def rotating(function: Callable[..., object], inputs: Sequence[Sequence[Tensor]]) -> Callable[[], object]:
+    """Calls the function with the next set of inputs each time, so that none is still in a cache."""
+    sets = itertools.cycle(inputs)
+    return lambda: function(*next(sets))
+
+
+def copies(make: Callable[[int], list[Tensor]]) -> list[list[Tensor]]:
+    """As many sets of inputs, from different seeds, as fill the caches; at least two."""
+    first = make(0)
+    size = sum(x.nbytes for x in first)
+    return [first, *(make(seed) for seed in range(1, max(2, min(64, -(-CACHE // max(size, 1))))))]
+
+
+def copy_bandwidth(moved: int, device: torch.device) -> float:
+    """Bytes per second, read and written, of copies that move as many bytes."""
+    count = max(moved // 8, 1)
+    pairs = [
+        [torch.randn(count, device=device), torch.empty(count, device=device)]
+        for _ in range(max(2, min(64, -(-CACHE // max(moved, 1)))))
+    ]
+    run = rotating(lambda source, target: target.copy_(source), pairs)
+    for _ in range(len(pairs) + WARMUP):
+        run()
+    return 8 * count / statistics.median(clock(run, device) for _ in range(ROUNDS))
+
+
+def saved_bytes(call: Callable[..., object], inputs: list[Tensor]) -> int:
+    """Bytes that autograd keeps for the backward pass beside the inputs themselves."""
+    own = {x.untyped_storage().data_ptr() for x in inputs}
+    kept: dict[int, int] = {}
+
+    def pack(x: Tensor) -> Tensor:
+        if x.untyped_storage().data_ptr() not in own:
+            kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        outputs = call(*(x.detach().requires_grad_() for x in inputs))
+    assert outputs is not None
+    return sum(kept.values())

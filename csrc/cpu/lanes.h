@@ -1,0 +1,192 @@
+// 64 bytes of float or double that compute side by side, with GCC's vector extension: the compiler maps them to
+// whatever vector registers the target of the surrounding function has.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "formulas/activations.h"
+#include "precision.h"
+
+#define FASTLADDER_INLINE inline __attribute__((always_inline))
+
+// Functions with this attribute are compiled once per instruction set; the loader picks the best for the machine.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#if __GNUC__ >= 12
+#define FASTLADDER_CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#else
+#define FASTLADDER_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
+#endif
+#else
+#define FASTLADDER_CLONES
+#endif
+
+namespace fastladder {
+
+typedef float Floats __attribute__((vector_size(64)));
+typedef double Doubles __attribute__((vector_size(64)));
+
+template <class T>
+struct Lanes {
+  static constexpr int64_t count = 64 / sizeof(T);
+  using Vector = std::conditional_t<std::is_same_v<T, double>, Doubles, Floats>;
+  Vector v;
+
+  Lanes() = default;
+  FASTLADDER_INLINE Lanes(Vector vector) : v(vector) {}
+  FASTLADDER_INLINE Lanes(T scalar) : v(Vector{} + scalar) {}
+
+  FASTLADDER_INLINE T sum() const {
+    T total = 0;
+    for (int64_t i = 0; i < count; ++i) total += v[i];
+    return total;
+  }
+};
+
+template <class T>
+FASTLADDER_INLINE Lanes<T> operator+(Lanes<T> a, Lanes<T> b) {
+  return a.v + b.v;
+}
+template <class T>
+FASTLADDER_INLINE Lanes<T> operator-(Lanes<T> a, Lanes<T> b) {
+  return a.v - b.v;
+}
+template <class T>
+FASTLADDER_INLINE Lanes<T> operator*(Lanes<T> a, Lanes<T> b) {
+  return a.v * b.v;
+}
+template <class T>
+FASTLADDER_INLINE Lanes<T> operator/(Lanes<T> a, Lanes<T> b) {
+  return a.v / b.v;
+}
+
+template <class T>
+FASTLADDER_INLINE Lanes<T> positive_part(Lanes<T> test, Lanes<T> x) {
+  return test.v <= Lanes<T>(T(0)).v ? Lanes<T>(T(0)).v : x.v;
+}
+
+// 2^(scale x), the exponent kept within 63 so that a product of two of them does not overflow. 2^r for the fraction
+// |r| <= 1/2 is its Taylor polynomial, within 1e-8; the integer is added to the bits of its exponent. NaN stays NaN,
+// since it compares false.
+FASTLADDER_INLINE Lanes<float> power_of_two(Lanes<float> x, float scale) {
+  typedef int32_t Bits __attribute__((vector_size(64)));
+  const Lanes<float> lowest(-63.0f), highest(63.0f), rounder(12582912.0f);  // 1.5 * 2^23: leaves the nearest integer
+  Lanes<float> t = x * Lanes<float>(scale);
+  t.v = lowest.v > t.v ? lowest.v : t.v;
+  t.v = highest.v < t.v ? highest.v : t.v;
+  const Lanes<float> shifted = t + rounder;
+  const Lanes<float> r = t - (shifted - rounder);
+  Lanes<float> p(1.5403530e-4f);
+  for (float coefficient : {1.3333558e-3f, 9.6181291e-3f, 5.5504109e-2f, 2.4022651e-1f, 6.9314718e-1f, 1.0f})
+    p = p * r + Lanes<float>(coefficient);
+  Bits bits, integer;
+  std::memcpy(&bits, &p.v, sizeof(bits));
+  std::memcpy(&integer, &shifted.v, sizeof(bits));
+  bits += integer << 23;
+  std::memcpy(&p.v, &bits, sizeof(bits));
+  return p;
+}
+
+constexpr float log2_e = 1.44269504f;
+
+FASTLADDER_INLINE Lanes<float> sigmoid(Lanes<float> x) {
+  return Lanes<float>(1.0f) / (Lanes<float>(1.0f) + power_of_two(x, -log2_e));
+}
+
+// (1 - e) / (1 + e) with e = exp(-2 x): within 1e-7 everywhere and exactly 1 where float32 has nothing below 1 left, so
+// that the derivative 1 - tanh^2 vanishes where it should.
+FASTLADDER_INLINE Lanes<float> tanh(Lanes<float> x) {
+  const Lanes<float> one(1.0f), e = power_of_two(x, -2 * log2_e);
+  return (one - e) / (one + e);
+}
+
+// One division instead of two.
+FASTLADDER_INLINE Lanes<float> sigmoid_times_tanh(Lanes<float> x, Lanes<float> y) {
+  const Lanes<float> one(1.0f), d = power_of_two(x, -log2_e), e = power_of_two(y, -2 * log2_e);
+  return (one - e) / ((one + d) * (one + e));
+}
+
+// float64 is for checking, so it is one lane at a time, and out of line to cost little code.
+inline __attribute__((noinline)) void sigmoid_each(double* x) {
+  for (int i = 0; i < 8; ++i) x[i] = sigmoid(x[i]);
+}
+
+inline __attribute__((noinline)) void tanh_each(double* x) {
+  for (int i = 0; i < 8; ++i) x[i] = std::tanh(x[i]);
+}
+
+FASTLADDER_INLINE Lanes<double> sigmoid(Lanes<double> x) {
+  double each[8];
+  std::memcpy(each, &x.v, 64);
+  sigmoid_each(each);
+  std::memcpy(&x.v, each, 64);
+  return x;
+}
+
+FASTLADDER_INLINE Lanes<double> tanh(Lanes<double> x) {
+  double each[8];
+  std::memcpy(each, &x.v, 64);
+  tanh_each(each);
+  std::memcpy(&x.v, each, 64);
+  return x;
+}
+
+typedef uint16_t Narrow __attribute__((vector_size(32)));
+typedef uint32_t Wide __attribute__((vector_size(64)));
+
+template <class T>
+FASTLADDER_INLINE Lanes<T> load(const T* source) {
+  Lanes<T> lanes;
+  std::memcpy(&lanes.v, source, 64);
+  return lanes;
+}
+
+FASTLADDER_INLINE Lanes<float> load(const BFloat16* source) {
+  Narrow narrow;
+  std::memcpy(&narrow, source, 32);
+  const Wide wide = __builtin_convertvector(narrow, Wide) << 16;
+  Lanes<float> lanes;
+  std::memcpy(&lanes.v, &wide, 64);
+  return lanes;
+}
+
+template <class T>
+FASTLADDER_INLINE void store(T* target, Lanes<T> lanes) {
+  std::memcpy(target, &lanes.v, 64);
+}
+
+FASTLADDER_INLINE void store(BFloat16* target, Lanes<float> lanes) {
+  Wide wide;
+  std::memcpy(&wide, &lanes.v, 64);
+  Wide rounded = (wide + 0x7FFF + ((wide >> 16) & 1)) >> 16;  // to nearest, ties to even
+  rounded = lanes.v != lanes.v ? Wide{} + 0x7FC0 : rounded;
+  const Narrow narrow = __builtin_convertvector(rounded, Narrow);
+  std::memcpy(static_cast<void*>(target), &narrow, 32);
+}
+
+// The lanes from `first` on; those before it are 0.
+template <class T>
+FASTLADDER_INLINE Lanes<T> from_lane(Lanes<T> x, int64_t first) {
+  static constexpr T numbers[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return load(numbers).v >= Lanes<T>(static_cast<T>(first)).v ? x.v : Lanes<T>(T(0)).v;
+}
+
+// The first `count` lanes; the others are 0.
+template <class T>
+FASTLADDER_INLINE Lanes<Compute<T>> load(const T* source, int64_t count) {
+  T padded[Lanes<Compute<T>>::count];
+  std::memset(static_cast<void*>(padded), 0, sizeof(padded));
+  std::memcpy(static_cast<void*>(padded), source, count * sizeof(T));
+  return load(padded);
+}
+
+template <class T>
+FASTLADDER_INLINE void store(T* target, Lanes<Compute<T>> lanes, int64_t count) {
+  T padded[Lanes<Compute<T>>::count];
+  store(padded, lanes);
+  std::memcpy(static_cast<void*>(target), padded, count * sizeof(T));
+}
+
+}  // namespace fastladder

@@ -1,0 +1,128 @@
+// The forward pass of a Cell: for a layer norm the statistics of each sample, then the outputs.
+#pragma once
+
+#include "cuda/moments.cuh"
+#include "cuda/schedule.cuh"
+
+namespace fastladder {
+
+template <class Cell, class T>
+struct ForwardCall {
+  Problem<Cell, T> problem;
+  T* outputs[Cell::outputs];  // (N, C, S) each
+  Statistics statistics;
+  Schedule schedule;
+  int64_t samples;        // of a unit
+  int64_t item_outputs;   // output elements of an item of the second phase, a multiple of V
+  Groups groups;          // layer norm, as are the following
+  int64_t item_segments;  // segments of an item of the first phase
+  float* partials;        // (J, N, groups, segments, 2)
+};
+
+FASTLADDER_FORMULA int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// Samples [begin, end) of a unit.
+struct SampleRange {
+  int64_t begin, end;
+};
+
+template <class Call>
+FASTLADDER_FORMULA SampleRange samples_of(const Call& call, int64_t unit) {
+  return {unit * call.samples, smaller((unit + 1) * call.samples, call.problem.shape.batch)};
+}
+
+// First phase: segments of all projections and groups of the unit's samples, a warp each.
+template <int V, class Cell, class T>
+__device__ __forceinline__ void statistics_item(const ForwardCall<Cell, T>& call, int64_t unit, int64_t index) {
+  const SampleRange range = samples_of(call, unit);
+  const int64_t segments = call.groups.segments, groups = call.problem.groups;
+  const int64_t in_projection = (range.end - range.begin) * groups * segments;
+  const int64_t end = smaller((index + 1) * call.item_segments, call.problem.count * in_projection);
+  for (int64_t task = index * call.item_segments + threadIdx.x / warp; task < end; task += warps) {
+    const int64_t j = task / in_projection, rest = task - j * in_projection;
+    const int64_t group = j * call.groups.count + range.begin * groups + rest / segments;
+    segment_task<V>(
+        call.problem.projections, call.groups, group, rest % segments, call.partials, call.statistics,
+        call.problem.eps);
+  }
+}
+
+template <class Cell, class T>
+__device__ __forceinline__ void merge_item(const ForwardCall<Cell, T>& call, int64_t unit) {
+  if (call.groups.segments == 1) return;
+  const SampleRange range = samples_of(call, unit);
+  const int64_t in_projection = (range.end - range.begin) * call.problem.groups;
+  for (int64_t task = threadIdx.x / warp; task < call.problem.count * in_projection; task += warps) {
+    const int64_t group =
+        task / in_projection * call.groups.count + range.begin * call.problem.groups + task % in_projection;
+    merge_task(group, call.groups, call.partials, call.statistics, call.problem.eps);
+  }
+}
+
+// Second phase: a thread takes V neighbouring elements at a time, of one channel or of V channels.
+template <int J, int V, bool channels_last, class Cell, class T>
+__device__ __forceinline__ void output_item(const ForwardCall<Cell, T>& call, int64_t unit, int64_t index) {
+  constexpr int chunk = V < 4 ? V : 4;          // elements whose coefficients are held at a time
+  constexpr int L = channels_last ? chunk : 1;  // channels of these
+  const Problem<Cell, T>& problem = call.problem;
+  const SampleRange range = samples_of(call, unit);
+  const int64_t size = problem.shape.channels * problem.shape.pixels;
+  const int64_t begin = index * call.item_outputs;
+  const int count = smaller(call.item_outputs, (range.end - range.begin) * size - begin);
+  const int64_t sample = range.begin + begin / size;
+  const unsigned rest = begin % size;
+  for (int offset = threadIdx.x * V; offset < count; offset += threads * V) {
+    const Place place = place_of(problem.shape, Cell::parts, sample, rest + offset);
+    Inputs<Cell, J, T, V> inputs;
+    inputs.fetch(
+        problem, place.projection, place.part_stride, place.output, [](const T* p) { return load_last<V>(p); });
+    Pack<T, V> outputs[Cell::outputs];
+#pragma unroll
+    for (int first = 0; first < V; first += chunk) {
+      const int channel = place.channel + (channels_last ? first : 0);
+      float a[Cell::parts][chunk], weights[Cell::weights + 1][L];
+#pragma unroll
+      for (int q = 0; q < Cell::parts; ++q) {
+        float bias[L];
+        load_bias(problem, q, channel, bias);
+#pragma unroll
+        for (int v = 0; v < chunk; ++v) a[q][v] = bias[v % L];
+#pragma unroll
+        for (int j = 0; j < J; ++j) {
+          const Affine<L> affine = affine_of<L>(problem, call.statistics, j, q, place.sample, channel);
+#pragma unroll
+          for (int v = 0; v < chunk; ++v)
+            a[q][v] += (inputs.projection(j, q, first + v) - affine.center[v % L]) * affine.scale[v % L];
+        }
+      }
+#pragma unroll
+      for (int w = 0; w < Cell::weights; ++w)
+        load_channels(problem.weights + w * problem.shape.channels + channel, weights[w]);
+#pragma unroll
+      for (int v = 0; v < chunk; ++v) {
+        float own[Cell::parts], extra[Cell::extras + 1], own_weights[Cell::weights + 1], output[Cell::outputs];
+#pragma unroll
+        for (int q = 0; q < Cell::parts; ++q) own[q] = a[q][v];
+#pragma unroll
+        for (int e = 0; e < Cell::extras; ++e) extra[e] = static_cast<float>(inputs.extras[e].values[first + v]);
+#pragma unroll
+        for (int w = 0; w < Cell::weights; ++w) own_weights[w] = weights[w][v % L];
+        Cell::forward(own, extra, own_weights, output);
+#pragma unroll
+        for (int o = 0; o < Cell::outputs; ++o) outputs[o].values[first + v] = static_cast<T>(output[o]);
+      }
+    }
+#pragma unroll
+    for (int o = 0; o < Cell::outputs; ++o) store<V>(call.outputs[o] + place.output, outputs[o]);
+  }
+}
+
+template <class Cell, int J, int V, bool channels_last, class T>
+__global__ void __launch_bounds__(threads, resident) forward_kernel(const __grid_constant__ ForwardCall<Cell, T> call) {
+  run(
+      call.schedule, [&](int64_t unit, int64_t index) { statistics_item<V>(call, unit, index); },
+      [&](int64_t unit) { merge_item(call, unit); },
+      [&](int64_t unit, int64_t index) { output_item<J, V, channels_last>(call, unit, index); });
+}
+
+}  // namespace fastladder

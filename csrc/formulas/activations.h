@@ -1,0 +1,34 @@
+// What every family's formulas are made of, on scalars of host and device. CPU lanes add their own in cpu/lanes.h.
+#pragma once
+
+#include <cmath>
+
+#ifdef __CUDACC__
+#define FASTLADDER_FORMULA __host__ __device__ __forceinline__
+#else
+#define FASTLADDER_FORMULA inline __attribute__((always_inline))
+#endif
+
+namespace fastladder {
+
+FASTLADDER_FORMULA float sigmoid(float x) {
+#ifdef __CUDA_ARCH__
+  return __fdividef(1.0f, 1.0f + __expf(-x));  // off by less than half the spacing of float32 numbers below 1
+#else
+  return 1.0f / (1.0f + ::expf(-x));
+#endif
+}
+FASTLADDER_FORMULA double sigmoid(double x) { return 1.0 / (1.0 + ::exp(-x)); }
+FASTLADDER_FORMULA float tanh(float x) { return ::tanhf(x); }
+FASTLADDER_FORMULA double tanh(double x) { return ::tanh(x); }
+
+template <class T>
+FASTLADDER_FORMULA T sigmoid_times_tanh(T x, T y) {
+  return sigmoid(x) * tanh(y);
+}
+
+// x where test > 0 or test is NaN, else 0: relu(x) is positive_part(x, x), and NaN stays NaN.
+FASTLADDER_FORMULA float positive_part(float test, float x) { return test <= 0 ? 0.0f : x; }
+FASTLADDER_FORMULA double positive_part(double test, double x) { return test <= 0 ? 0.0 : x; }
+
+}  // namespace fastladder

@@ -1,0 +1,75 @@
+"""The command `fastladder`. What needs the extra packages is imported by the commands that need them."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from fastladder import __version__, info
+from fastladder.data.idx import DataError
+from fastladder.experiments.errors import NonFiniteCostError, RunError
+
+COMMANDS = {
+    "demo": ("fastladder.experiments.demo", "train a small network in five minutes and show what it learned"),
+    "train": ("fastladder.experiments.commands", "train a network"),
+    "evaluate": ("fastladder.experiments.commands", "evaluate a run on the test sequences"),
+    "doctor": (None, "print backends, build and versions, and what is absent"),
+}
+USAGE, FAILURE, INTERRUPTED = 2, 1, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a wrong command with one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise RunError(f"{message} (fastladder --help lists the commands)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command and answers its exit code.
+
+    0 for success, 2 for input that cannot be used, 1 for a training that failed, 130 for Ctrl-C. What went wrong is one
+    line on the standard error.
+    """
+    try:
+        return _run(sys.argv[1:] if arguments is None else list(arguments))
+    except (DataError, RunError) as error:
+        code, message = USAGE, str(error)
+    except NonFiniteCostError as error:
+        code, message = FAILURE, str(error)
+    except KeyboardInterrupt:
+        code, message = INTERRUPTED, "interrupted"
+    print(f"fastladder: {message}", file=sys.stderr)
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    commands = "\n".join(f"  {name:<10}{text}" for name, (_, text) in COMMANDS.items())
+    parser = _Parser(
+        prog="fastladder",
+        description=f"Recurrent ladder networks on fused kernels.\n\ncommands:\n{commands}",
+        epilog="fastladder COMMAND --help describes the options of a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"fastladder {__version__}")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the above")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="its options")
+    parsed = parser.parse_args(arguments)
+    module, _ = COMMANDS[parsed.command]
+    if module is None:
+        return _doctor(parsed.arguments)
+    try:
+        commands_module = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "fastladder":
+            raise
+        raise RunError(f"{parsed.command} needs the package {error.name}: pip install 'fastladder[train]'") from None
+    return getattr(commands_module, f"{parsed.command}_command")(parsed.arguments)
+
+
+def _doctor(arguments: list[str]) -> int:
+    parser = _Parser(prog="fastladder doctor", description=COMMANDS["doctor"][1])
+    parser.parse_args(arguments)
+    print(info.doctor())
+    return 0

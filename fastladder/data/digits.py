@@ -1,0 +1,112 @@
+"""Labelled images of digits, from any source, and the real ones that come with scikit-learn."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastladder.data.idx import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Digits:
+    """Labelled images of digits.
+
+    Attributes:
+        images: (M, h, w) float32, ink 1 on background 0.
+        labels: (M,) int64, 0 to 9.
+        source: where they come from, in words.
+    """
+
+    images: Tensor
+    labels: Tensor
+    source: str
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if images.dim() != 3 or images.dtype != torch.float32:
+            raise ValueError(f"images: got {images.dtype} of shape {tuple(images.shape)}, needs float32 (M, h, w)")
+        if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
+            needed = f"int64 ({len(images)},), one label for each image"
+            raise ValueError(f"labels: got {labels.dtype} of shape {tuple(labels.shape)}, needs {needed}")
+        if len(images) == 0:
+            raise ValueError("images: got none, needs one at least")
+        if not (images.min() >= 0 and images.max() <= 1):  # written so that NaN is refused too
+            raise ValueError(f"images: got values in [{images.min():g}, {images.max():g}], needs [0, 1]")
+        if labels.min() < 0 or labels.max() > 9:
+            raise ValueError(f"labels: got values in [{labels.min()}, {labels.max()}], needs 0 to 9")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def halved(self) -> "Digits":
+        """The digits at half the height and width, each pixel the mean of 2 x 2: 28 x 28 becomes 14 x 14."""
+        height, width = self.images.shape[1:]
+        if height % 2 or width % 2:
+            raise ValueError(f"images: got {height} x {width}, halving needs an even height and width")
+        images = torch.nn.functional.avg_pool2d(self.images[:, None], 2)[:, 0]
+        return Digits(images, self.labels, f"{self.source}, halved")
+
+    def subset(self, indices: Tensor | np.ndarray | list[int] | slice) -> "Digits":
+        """The digits at `indices`, in that order."""
+        index = indices if isinstance(indices, slice) else torch.as_tensor(indices)
+        return Digits(self.images[index], self.labels[index], self.source)
+
+    def fingerprint(self) -> str:
+        """The sha256 of images and labels in hex: equal for equal content, whatever the source is called."""
+        digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
+        for tensor in (self.images, self.labels):
+            digest.update(tensor.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+
+class Splits(NamedTuple):
+    """Digits to learn from, to choose by and to report on, with no digit in two of them."""
+
+    train: Digits
+    valid: Digits
+    test: Digits
+
+
+def bundled_digits() -> Digits:
+    """The 1797 real handwritten digits, 8 x 8, that come with scikit-learn: no download.
+
+    Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI 1998 (its test part).
+
+    Raises:
+        DataError: scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise DataError("the bundled digits need scikit-learn: pip install 'fastladder[train]'") from None
+    bunch = load_digits()
+    images = torch.from_numpy(bunch.images / 16).float()
+    return Digits(images, torch.from_numpy(bunch.target).long(), "scikit-learn digits")
+
+
+def split_digits(digits: Digits, fractions: tuple[float, float, float] = (0.7, 0.1, 0.2), seed: int = 0) -> Splits:
+    """Splits digits at random, every class in the same proportions, into train, valid and test.
+
+    The scikit-learn digits lie in blocks by writer; a random split gives all three parts the same writers.
+
+    Args:
+        digits: what is split; every digit goes to exactly one part.
+        fractions: the share of train, valid and test, each above 0, adding to 1.
+        seed: the same seed gives the same split.
+    """
+    if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
+        raise ValueError(f"fractions: got {fractions}, needs three numbers above 0 that add to 1")
+    order = np.random.default_rng(seed).permutation(len(digits))
+    labels = digits.labels.cpu().numpy()[order]
+    # Where each digit stands within its own class, in (0, 1): sorted by it, any run of digits holds all classes evenly.
+    standing = np.empty(len(digits))
+    for label in np.unique(labels):
+        members = labels == label
+        standing[members] = (np.arange(members.sum()) + 0.5) / members.sum()
+    order = order[np.argsort(standing, kind="stable")]
+    bounds = np.round(np.cumsum(fractions)[:2] * len(digits)).astype(int)
+    return Splits(*(digits.subset(np.sort(part)) for part in np.split(order, bounds)))

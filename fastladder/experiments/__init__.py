@@ -1,0 +1,1 @@
+"""Experiments: what the papers train, with configurations, metrics and figures. Needs the extra packages of "train"."""

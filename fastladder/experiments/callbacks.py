@@ -1,0 +1,118 @@
+"""What happens beside the steps of a training: the record of the run, its last checkpoint and the progress bar."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+RECORD = "fastladder"  # where a checkpoint keeps its RunRecord
+
+
+class RunRecord(Callback):
+    """Puts what a run is and how it went into every checkpoint, as plain values.
+
+    Args:
+        configuration: all that decides the numbers.
+        environment: where it runs, from `fastladder.info.environment`.
+
+    Attributes:
+        history: for every epoch its number from 1, the steps so far, every metric, and the sequences and seconds of its
+            training steps.
+    """
+
+    def __init__(self, configuration: dict[str, Any], environment: dict[str, Any]) -> None:
+        self.configuration = configuration
+        self.environment = environment
+        self.history: list[dict[str, float]] = []
+        self._sequences = 0
+        self._started = self._seconds = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._sequences = 0
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *step: Any) -> None:
+        _, batch, _ = step
+        self._sequences += len(batch.label) * trainer.world_size
+        self._seconds = time.perf_counter() - self._started
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        epoch = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
+        self.history.append({**epoch, **metrics, "sequences": self._sequences, "seconds": self._seconds})
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        record = {"configuration": self.configuration, "environment": self.environment, "history": list(self.history)}
+        checkpoint[RECORD] = record
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self.history = list(checkpoint[RECORD]["history"])
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps one checkpoint: of the start of the training, and then of the end of every epoch.
+
+    An interrupted epoch is done again from its start, with the same trajectories in the same order, so that a resumed
+    run comes to the numbers of an unbroken one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.global_step == 0:
+            trainer.save_checkpoint(self.path)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.save_checkpoint(self.path)
+
+
+class TrainingProgress(Callback):
+    """One progress bar for the whole training, with the cost and the time left; in a file, one line for every epoch."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[scores]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        self.bar = Progress(*columns, console=console, expand=True, disable=not console.is_terminal)
+        self.valid = ""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            total = int(trainer.estimated_stepping_batches)
+            self.task = self.bar.add_task("training", total=total, completed=trainer.global_step, scores="")
+            self.bar.start()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *step: Any) -> None:
+        if trainer.is_global_zero and not self.bar.disable:
+            outputs, _, _ = step
+            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            scores = f"cost {outputs['loss'].item():.3f}{self.valid}"
+            self.bar.update(self.task, completed=trainer.global_step, description=epoch, scores=scores)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        metrics = trainer.callback_metrics
+        error = metrics.get("valid/classification_error")
+        self.valid = "" if error is None else f", valid error {error:.1f} %"
+        if self.bar.disable:
+            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            self.console.print(f"{epoch}: cost {metrics['train/cost']:.3f}{self.valid}", highlight=False)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.bar.stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self.bar.stop()

@@ -1,0 +1,121 @@
+"""Command-line options and YAML configurations, and what they build."""
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from lightning.pytorch import Trainer, seed_everything
+
+from fastladder.experiments.errors import RunError
+from fastladder.experiments.occluded_moving_digits import MovingDigitsData, MovingDigitsTask
+
+CONFIGURATIONS = Path(__file__).parent / "configs"
+
+# Lightning's own options that a run offers; the rest would get in the way of checkpoints, loggers or batches.
+TRAINER_OPTIONS = {
+    "accelerator",
+    "devices",
+    "num_nodes",
+    "strategy",
+    "precision",
+    "max_epochs",
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "gradient_clip_algorithm",
+    "deterministic",
+    "benchmark",
+    "log_every_n_steps",
+}
+
+LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
+
+
+class ConfigurationFile(ActionConfigFile):
+    """--config, which also takes the name of a configuration that comes with the package."""
+
+    def __call__(self, parser: Any, config: Any, value: Any, option_string: str | None = None) -> None:
+        shipped = CONFIGURATIONS / f"{value}.yaml"
+        super().__call__(parser, config, str(shipped) if shipped.is_file() else value, option_string)
+
+
+def make_parser(command: str, description: str) -> ArgumentParser:
+    """The options of everything that trains. A configuration file has the same names."""
+    parser = ArgumentParser(
+        prog=f"fastladder {command}",
+        description=description,
+        exit_on_error=False,
+        default_config_files=[str(CONFIGURATIONS / "demo.yaml")],
+    )
+    names = ", ".join(sorted(path.stem for path in CONFIGURATIONS.glob("*.yaml")))
+    parser.add_argument("--config", action=ConfigurationFile, help=f"YAML file, or one of {names}; options override it")
+    parser.add_argument("--run", type=str, default=f"runs/{command}", help="folder of the run")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in that folder")
+    parser.add_argument("--minutes", type=float | None, help="stop after the first epoch that ends later than this")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, trajectories and order")
+    add_data_arguments(parser)
+    parser.add_class_arguments(MovingDigitsData, "data", skip={"folder", "download", "seed"}, instantiate=False)
+    parser.add_class_arguments(MovingDigitsTask, "model", skip={"frame_size", "frames"}, instantiate=False)
+    skip = set(inspect.signature(Trainer).parameters) - TRAINER_OPTIONS
+    parser.add_class_arguments(Trainer, "trainer", skip=skip, instantiate=False, fail_untyped=False)
+    for name in LIMITS:
+        help_text = "how many batches of an epoch (1), or which share of them (1.0)"
+        parser.add_argument(f"--trainer.{name}", type=batch_limit, help=help_text)
+    return parser
+
+
+def batch_limit(value: Any) -> int | float | None:
+    """Reads 1 as one batch and 1.0 as all of them.
+
+    Lightning's own annotation, Union[int, float], does not: typing may answer Union[float, int] from its cache.
+    """
+    if value is None:
+        return None
+    return int(value) if str(value).isdigit() else float(value)
+
+
+def add_data_arguments(parser: ArgumentParser) -> None:
+    """Where MNIST comes from. It does not decide the numbers, so it is no part of a run's configuration."""
+    parser.add_argument("--data-dir", type=str | None, help="folder with the four idx files of MNIST")
+    parser.add_argument("--download", action="store_true", help="fetch MNIST if it is not there")
+
+
+def parse(parser: ArgumentParser, arguments: list[str]) -> Namespace:
+    """The options. --help ends the program.
+
+    Raises:
+        RunError: an option or a key is unknown or has a wrong value; the message names it.
+    """
+    try:
+        return parser.parse_args(arguments)
+    except Exception as error:  # jsonargparse wraps whatever a type or a YAML reader raises
+        # Of an option with several types it lists the complaint of each: their names will do.
+        message = re.sub(r" Errors: .*(?= Given value type)", "", " ".join(str(error).split()))
+        raise RunError(message) from None
+
+
+def configuration_of(options: Namespace) -> dict[str, Any]:
+    """All options that decide the numbers, as plain values."""
+    sections = ("data", "model", "trainer")
+    return {"seed": options.seed, **{name: options[name].as_dict() for name in sections}}
+
+
+def build(
+    configuration: dict[str, Any], *, data_dir: str | None = None, download: bool = False
+) -> tuple[MovingDigitsTask, MovingDigitsData]:
+    """The task with its initial weights, and its data.
+
+    Raises:
+        DataError: the data is missing or damaged.
+        RunError: a value is wrong; the message names it.
+    """
+    seed = configuration["seed"]
+    try:
+        seed_everything(seed, verbose=False)
+        data = MovingDigitsData(**configuration["data"], folder=data_dir, download=download, seed=seed)
+        config = data.config
+        task = MovingDigitsTask(**configuration["model"], frame_size=config.frame_size, frames=config.frames)
+    except (TypeError, ValueError) as error:
+        raise RunError(str(error)) from None
+    return task, data

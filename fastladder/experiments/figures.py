@@ -1,0 +1,110 @@
+"""Figures of a run: what the network predicts, and how it learned."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from fastladder.data import OccludedMovingDigits
+from fastladder.data import Sequence as SequenceBatch
+from fastladder.models import RLadder
+
+ROWS = ("truth", "observed", "predicted")
+GAP, EDGE = 1, 0.75  # pixels between frames, and their grey
+BAR = np.array([0.80, 0.86, 0.94])  # what an occluder looks like: it must not be taken for background
+MISSING = 0.93  # grey: there is no frame
+
+
+def plot_predictions(network: RLadder, dataset: OccludedMovingDigits, path: Path, count: int = 6) -> None:
+    """Draws sequences as Fig. 4 of the paper: at every time step the truth, what was observed, and what was predicted.
+
+    The prediction of frame t + 1, made from the frames up to t, stands below that frame.
+
+    Args:
+        network: predicts, and may classify.
+        dataset: the first sequence of each class is drawn.
+        path: of the picture.
+        count: how many sequences, at most one for each class.
+    """
+    labels = dataset.labels.tolist()
+    first = [labels.index(label) for label in sorted(set(labels))][:count]
+    batch = dataset[first]
+    training = network.training
+    with torch.no_grad():
+        output = network.eval()(batch.observed)
+    network.train(training)
+    bars = ~dataset.config.visible().numpy()
+    rows = (len(first) + 1) // 2
+    figure = Figure(figsize=(10, 3.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, 2, squeeze=False).flatten()
+    for index, axis in enumerate(axes):
+        if index >= len(first):
+            axis.set_axis_off()
+            continue
+        _draw_sequence(axis, SequenceBatch(*(field[index] for field in batch)), output.prediction[index], bars)
+        title = f"digit {labels[first[index]]}"
+        if output.logits is not None:
+            title += f", classified as {output.logits[index, -1].argmax().item()}"
+        axis.set_title(title, fontsize=11)
+    figure.savefig(path, dpi=120)
+
+
+def plot_learning_curves(history: Sequence[dict[str, float]], path: Path) -> None:
+    """Draws classification error and next-frame error over the epochs, training and validation.
+
+    Args:
+        history: of a `RunRecord`.
+        path: of the picture.
+    """
+    panels = {
+        "classification_error": ("classification error (%)", {"chance": lambda _: 90.0}),
+        "next_frame_error": (
+            "next-frame error (mean square)",
+            {
+                "predict zero": lambda epoch: epoch["valid/predict_zero"],
+                "copy last frame": lambda epoch: epoch["valid/copy_last"],
+            },
+        ),
+    }
+    panels = {metric: panel for metric, panel in panels.items() if f"valid/{metric}" in history[-1]}
+    figure = Figure(figsize=(5 * len(panels), 3.6), layout="constrained")
+    epochs = [epoch["epoch"] for epoch in history]
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (metric, (label, baselines)) in zip(axes, panels.items(), strict=True):
+        axis.plot(epochs, [epoch[f"train/{metric}"] for epoch in history], ".-", color="C0", label="training")
+        axis.plot(epochs, [epoch[f"valid/{metric}"] for epoch in history], ".-", color="C1", label="validation")
+        for style, (name, value) in zip(("--", ":"), baselines.items(), strict=False):
+            axis.axhline(value(history[-1]), color="0.4", linestyle=style, label=name)
+        top = max(value(history[-1]) for value in baselines.values())
+        axis.set(xlabel="epoch", ylabel=label, ylim=(0, 1.5 * top if metric == "next_frame_error" else 100))
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+def _draw_sequence(axis: Axes, sequence: SequenceBatch, prediction: Tensor, bars: np.ndarray) -> None:
+    """Draws the three rows of one sequence; prediction (T, 1, H, W), at t of frame t + 1."""
+    count, _, size, _ = sequence.clean.shape
+    step = size + GAP
+    canvas = np.full((3 * step + GAP, count * step + GAP, 3), EDGE)
+    for t in range(count):
+        frames = (sequence.clean[t], sequence.observed[t], prediction[t - 1] if t else None)
+        for row, frame in enumerate(frames):
+            top, left = row * step + GAP, t * step + GAP
+            place = canvas[top : top + size, left : left + size]
+            if frame is None:
+                place[:] = MISSING
+                continue
+            place[:] = 1 - frame[0].clamp(0, 1).cpu().numpy()[..., None]
+            if row > 0:
+                place[bars] *= BAR
+    axis.imshow(canvas, interpolation="nearest")
+    axis.set_xticks([t * step + size / 2 for t in range(count)], [f"t = {t + 1}" for t in range(count)])
+    axis.set_yticks([row * step + size / 2 for row in range(3)], ROWS)
+    axis.tick_params(length=0, labelsize=9)
+    axis.spines[:].set_visible(False)

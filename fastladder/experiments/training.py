@@ -1,0 +1,222 @@
+"""Training and evaluation with Lightning: run folders, checkpoints, loggers, and what a resumed run must agree on."""
+
+import logging
+import tempfile
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, Timer
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from rich.console import Console
+
+from fastladder.experiments.callbacks import RECORD, LastCheckpoint, RunRecord, TrainingProgress
+from fastladder.experiments.errors import NonFiniteCostError, RunError
+
+# What a resumed run may have otherwise: where it runs. All else decides the numbers.
+PLACE = ("accelerator", "devices", "num_nodes", "strategy", "log_every_n_steps")
+
+# Lightning's warnings that are of no use here.
+SILENCED = (
+    ".*does not have many workers.*",  # frames are made a batch at a time, in no time
+    ".*is smaller than the logging interval.*",  # metrics are logged once an epoch
+    "Checkpoint directory .* exists and is not empty.*",  # checked already
+    ".*treespec.* is deprecated.*",  # Lightning's own use of torch
+)
+
+
+class RunFolder:
+    """The folder of one run: config.yaml, last.ckpt, best.ckpt, and below logs/ what the loggers write."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.last = self.path / "last.ckpt"
+        self.best = self.path / "best.ckpt"
+        self.configuration = self.path / "config.yaml"
+
+    def open(self) -> None:
+        """Makes the folder.
+
+        Raises:
+            RunError: nothing can be written there.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.path).close()
+        except OSError as error:
+            raise RunError(
+                f"{self.path}: cannot be written ({error.strerror}), name another folder with --run"
+            ) from None
+
+    def history(self) -> list[dict[str, float]]:
+        """The epochs up to the last checkpoint, as in `RunRecord`."""
+        return read_checkpoint(self.last)[RECORD]["history"]
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint of a run of fastladder; no code in it is executed.
+
+    Raises:
+        RunError: there is none, it is damaged, or it is of something else.
+    """
+    if not path.is_file():
+        raise RunError(f"{path}: no such checkpoint")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises what its zip, pickle and storage readers happen to raise
+        reason = str(error).split("\n")[0]
+        raise RunError(f"{path}: not a sound checkpoint ({type(error).__name__}: {reason})") from None
+    if not isinstance(checkpoint, dict) or RECORD not in checkpoint:
+        raise RunError(f"{path}: not a checkpoint of a fastladder run")
+    return checkpoint
+
+
+def load_weights(task: LightningModule, checkpoint: dict[str, Any], path: Path) -> None:
+    """Gives a task the weights of a checkpoint that `read_checkpoint` read from a path.
+
+    Raises:
+        RunError: they are of another network, as when another version of fastladder wrote the checkpoint.
+    """
+    try:
+        task.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        first = str(error).split("\n")[1].strip()[:200]
+        raise RunError(
+            f"{path}: holds the weights of another network than is built from its configuration ({first})"
+        ) from None
+
+
+def check_same_configuration(checkpoint: dict[str, Any], path: Path, asked: dict[str, Any]) -> None:
+    """Checks that a run can go on from a checkpoint to the numbers of an unbroken one.
+
+    Raises:
+        RunError: the checkpoint is of another configuration; the message names what differs.
+    """
+    saved = _decisive(checkpoint[RECORD]["configuration"])
+    wanted = _decisive(asked)
+    differences = [
+        f"{key} {saved.get(key)!r} there, {wanted.get(key)!r} asked"
+        for key in sorted(saved.keys() | wanted.keys())
+        if saved.get(key) != wanted.get(key)
+    ]
+    if differences:
+        raise RunError(f"{path}: a checkpoint of another configuration ({'; '.join(differences)})")
+
+
+def _decisive(configuration: dict[str, Any]) -> dict[str, Any]:
+    """The configuration without what may differ, flat."""
+    flat: dict[str, Any] = {}
+    for section, value in configuration.items():
+        entries = value.items() if isinstance(value, dict) else [("", value)]
+        flat.update({f"{section}.{name}".rstrip("."): entry for name, entry in entries})
+    return {key: value for key, value in flat.items() if key not in {f"trainer.{name}" for name in PLACE}}
+
+
+def train(
+    task: LightningModule,
+    data: LightningDataModule,
+    record: RunRecord,
+    folder: RunFolder,
+    *,
+    resume: bool = False,
+    minutes: float | None = None,
+    console: Console,
+) -> Trainer:
+    """Trains until the configured number of epochs, from the start or from the folder's last checkpoint.
+
+    Args:
+        task: what is trained. It logs "valid/cost", by which the best checkpoint is chosen.
+        data: what it is trained on.
+        record: its configuration's section "trainer" goes to `lightning.pytorch.Trainer`.
+        folder: where the run is kept.
+        resume: go on from the last checkpoint, to the same numbers as an unbroken run on the same machine.
+        minutes: stop after the first epoch that ends later than this, counting from the start of the run.
+        console: where progress is shown.
+
+    Raises:
+        RunError: an option is wrong, the folder cannot be written, or its checkpoint cannot be resumed from. Nothing
+            was written.
+        NonFiniteCostError: the cost became NaN or infinite; the message names the step and the last good checkpoint.
+        KeyboardInterrupt: the training was interrupted; the last checkpoint is that of the last finished epoch.
+    """
+    if minutes is not None and not minutes > 0:
+        raise RunError(f"minutes: got {minutes}, needs a number above 0")
+    epochs = record.configuration["trainer"]["max_epochs"]
+    if epochs is None or epochs < 1:
+        raise RunError(f"trainer.max_epochs: got {epochs}, needs 1 or more: the learning rate falls over that many")
+    if resume:
+        checkpoint = read_checkpoint(folder.last)
+        check_same_configuration(checkpoint, folder.last, record.configuration)
+        load_weights(task, checkpoint, folder.last)
+    best = ModelCheckpoint(
+        folder.path,
+        "best",
+        monitor="valid/cost",
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    csv = CSVLogger(folder.path, "logs")  # a resumed run opens a new version below logs/
+    callbacks = [record, TrainingProgress(console), best, LastCheckpoint(folder.last)]
+    if minutes is not None:
+        callbacks.insert(0, Timer(timedelta(minutes=minutes), interval="epoch", verbose=False))
+    trainer = make_trainer(
+        record.configuration["trainer"],
+        callbacks=callbacks,
+        logger=[csv, TensorBoardLogger(folder.path, "logs", version=csv.version)],
+        default_root_dir=folder.path,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+    )
+    folder.open()
+    folder.configuration.write_text(yaml.safe_dump(record.configuration, sort_keys=False))
+    try:
+        trainer.fit(task, data, ckpt_path=folder.last if resume else None, weights_only=True)
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        if not trainer.interrupted:
+            raise
+        raise KeyboardInterrupt from None
+    except NonFiniteCostError as error:
+        raise NonFiniteCostError(f"{error}; the last good checkpoint is {folder.last}") from None
+    if trainer.current_epoch < epochs and trainer.is_global_zero:
+        done = f"{trainer.current_epoch} of {epochs} epochs are done after {minutes:g} minutes"
+        console.print(f"{done}; --resume with more --minutes goes on", highlight=False, soft_wrap=True)
+    return trainer
+
+
+def evaluate(task: LightningModule, data: LightningDataModule, options: dict[str, Any]) -> dict[str, float]:
+    """The task's metrics on the test sequences.
+
+    Args:
+        task: with the weights to evaluate.
+        data: holds the test sequences.
+        options: for `lightning.pytorch.Trainer`.
+    """
+    trainer = make_trainer(options, logger=False)
+    (scores,) = trainer.test(task, data, verbose=False)
+    return {name.removeprefix("test/"): value for name, value in scores.items()}
+
+
+def make_trainer(options: dict[str, Any], **more: Any) -> Trainer:
+    """A Trainer that leaves the screen to us and the batches to the data module.
+
+    Raises:
+        RunError: Lightning does not take the options; the message is its own.
+    """
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in SILENCED:
+        warnings.filterwarnings("ignore", message=message)
+    try:
+        return Trainer(
+            **options,
+            **more,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        raise RunError("trainer: " + " ".join(str(error).split())) from None

@@ -1,0 +1,7 @@
+"""Whole networks."""
+
+from fastladder.models.levels import Level
+from fastladder.models.rladder import RLadder, RLadderOutput, RLadderState, RowState
+from fastladder.models.tables import small, table5, table8, table9
+
+__all__ = ["Level", "RLadder", "RLadderOutput", "RLadderState", "RowState", "small", "table5", "table8", "table9"]

@@ -1,0 +1,68 @@
+"""Modules that only an RLadder needs: the non-recurrent rows of its encoder, and the cells that reshape."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from fastladder.nn import G1, LSTMCell, StepBatchNorm
+from fastladder.nn.convolution import convolution
+
+MAX_POOLS: dict[int, type[nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
+AVERAGE_POOLS: dict[int, type[nn.Module]] = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
+
+
+class NormalizedConv(nn.Module):
+    """Convolution, batch normalisation and ReLU: a convolutional row of the encoder (appendix A.4)."""
+
+    def __init__(
+        self, input_size: int, output_size: int, kernel_size: int, *, stride: int, dims: int, steps: int, **factory: Any
+    ) -> None:
+        super().__init__()
+        self.convolution = convolution(input_size, output_size, kernel_size, stride=stride, dims=dims, **factory)
+        self.norm = StepBatchNorm(output_size, steps=steps, **factory)
+
+    def reset_parameters(self) -> None:
+        for module in self.children():
+            module.reset_parameters()  # type: ignore[operator]
+
+    def forward(self, input: Tensor, *, step: int = 0) -> Tensor:
+        return self.norm(self.convolution(input), step).relu()
+
+
+class Pool(nn.Module):
+    """A pooling row of the encoder."""
+
+    def __init__(self, pool: nn.Module) -> None:
+        super().__init__()
+        self.pool = pool
+
+    def forward(self, input: Tensor, *, step: int = 0) -> Tensor:
+        return self.pool(input)
+
+
+class FlatLinear(nn.Linear):
+    """A dense row of the encoder, over all channels and positions of what lies below."""
+
+    def forward(self, input: Tensor, *, step: int = 0) -> Tensor:
+        return super().forward(input.flatten(1))
+
+
+class FlatLSTMCell(LSTMCell):
+    """A dense LSTM over all channels and positions of what lies below."""
+
+    def project(self, input: Tensor) -> Tensor:
+        return super().project(input.flatten(1))
+
+
+class FlatG1(G1):
+    """The dense decoder cell G1 over all channels and positions of top and lateral."""
+
+    def forward(self, top: Tensor, lateral: Tensor, *, step: int = 0) -> Tensor:
+        return super().forward(top.flatten(1), lateral.flatten(1), step=step).view(lateral.shape)
+
+
+class Broadcast(nn.Module):
+    """The inverse of an average pool over all positions: every position gets what comes from the top."""
+
+    def forward(self, top: Tensor, lateral: Tensor, *, step: int = 0) -> Tensor:
+        return top.expand_as(lateral)

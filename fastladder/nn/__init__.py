@@ -1,0 +1,22 @@
+"""Modules to drop into any model: recurrent cells, convolutional LSTM and the decoder cells of an RLadder."""
+
+from fastladder.nn.batch_norm import StepBatchNorm
+from fastladder.nn.conv_g2 import ConvG2
+from fastladder.nn.conv_g3 import ConvG3
+from fastladder.nn.conv_gru_cell import ConvGRUCell
+from fastladder.nn.conv_lstm import ConvLSTM
+from fastladder.nn.conv_lstm_cell import ConvLSTMCell
+from fastladder.nn.g1 import G1, ConvG1
+from fastladder.nn.lstm_cell import LSTMCell
+
+__all__ = [
+    "G1",
+    "ConvG1",
+    "ConvG2",
+    "ConvG3",
+    "ConvGRUCell",
+    "ConvLSTM",
+    "ConvLSTMCell",
+    "LSTMCell",
+    "StepBatchNorm",
+]

@@ -1,0 +1,201 @@
+"""Convolutional LSTM over sequences."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from fastladder.nn.checks import check_size, check_sizes
+from fastladder.nn.conv_lstm_cell import ConvLSTMCell
+from fastladder.nn.convolution import Sizes, odd_kernel_size
+from fastladder.nn.lstm_cell import State
+from fastladder.ops.checks import check_flag
+
+
+class ConvLSTM(nn.Module):
+    r"""A stack of convolutional LSTM layers over a sequence, like `torch.nn.LSTM` with spatial dimensions.
+
+    Each layer computes :class:`ConvLSTMCell` at every time step; the convolutions of a layer's input are computed for
+    all time steps at once. The cells are submodules named as the parameters of `torch.nn.LSTM` end: l0, l0_reverse, l1.
+
+    Args:
+        input_size: channels of the input.
+        hidden_size: channels of hidden and cell.
+        kernel_size: of the first layer's input; one integer or one for each dimension. All other convolutions keep the
+            size, and have the same kernel where it is odd, and 3, 3 and 5 for 4, 6 and 8.
+        num_layers: the number of layers.
+        stride: of the first layer's input convolution. A size n becomes ceil(n / stride).
+        bias: whether there are biases.
+        batch_first: whether input and output are (N, T, C, *S) rather than (T, N, C, *S).
+        dropout: the probability with which outputs are dropped between layers.
+        bidirectional: whether there is a second direction, from the last time step to the first.
+        norm: "none", "layer" (per sample over all gates and positions) or "batch" (per channel over batch and
+            positions).
+        forget_bias: the initial bias of the forget gates.
+        dims: the number of spatial dimensions, 1, 2 or 3.
+        steps: with norm "batch", the number of time steps with running statistics of their own.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        kernel_size: Sizes,
+        num_layers: int = 1,
+        *,
+        stride: Sizes = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        norm: str = "none",
+        forget_bias: float = 1.0,
+        dims: int = 2,
+        steps: int = 1,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        check_size("num_layers", num_layers)
+        check_flag("batch_first", batch_first)
+        check_flag("bidirectional", bidirectional)
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"dropout: got {dropout}, needs a probability from 0 to 1")
+        self.input_size, self.hidden_size, self.num_layers, self.dims = input_size, hidden_size, num_layers, dims
+        self.batch_first, self.dropout, self.bidirectional = batch_first, dropout, bidirectional
+        kernel_size = check_sizes("kernel_size", kernel_size, dims)
+        self.directions = ("", "_reverse") if bidirectional else ("",)
+        options: dict[str, Any] = dict(
+            bias=bias, norm=norm, forget_bias=forget_bias, dims=dims, steps=steps, device=device, dtype=dtype
+        )
+        for layer in range(num_layers):
+            for direction in self.directions:
+                cell = ConvLSTMCell(input_size, hidden_size, kernel_size, stride=stride, **options)
+                self.add_module(f"l{layer}{direction}", cell)
+            input_size, kernel_size, stride = len(self.directions) * hidden_size, odd_kernel_size(kernel_size), 1
+
+    def reset_parameters(self) -> None:
+        """Draws the parameters of all cells anew."""
+        for cell in self.children():
+            cell.reset_parameters()  # type: ignore[operator]
+
+    def forward(
+        self, input: Tensor | PackedSequence, state: State | None = None, lengths: Tensor | Sequence[int] | None = None
+    ) -> tuple[Tensor | PackedSequence, State]:
+        """Runs over sequences, of one length or of several.
+
+        A sample that is shorter than the longest has its final state from its own last step, and its backward direction
+        begins there; its output is zero beyond.
+
+        Args:
+            input: (T, N, input_size, *S), or (N, T, input_size, *S) if `batch_first`, or a `PackedSequence`.
+            state: initial hidden and cell, each (num_layers * directions, N, hidden_size, *S'), where S' is S divided
+                by the stride; missing means zero.
+            lengths: (N,), the length of each sample, from 1 to T, in any order; missing means T for all.
+
+        Returns:
+            the output of the last layer, (T, N, directions * hidden_size, *S'), batch first or packed where the input
+            is, and the final hidden and cell, each (num_layers * directions, N, hidden_size, *S').
+
+        Raises:
+            ValueError, TypeError: an argument has a wrong shape, dtype or device; the message names it.
+        """
+        if isinstance(input, PackedSequence):
+            if lengths is not None:
+                raise ValueError("lengths: got a value, needs None since a PackedSequence has its own")
+            return self._run_packed(input, state)
+        if not isinstance(input, Tensor):
+            raise TypeError(f"input: got {type(input).__name__}, needs a tensor or a PackedSequence")
+        if input.dim() != self.dims + 3 or input.shape[2] != self.input_size or 0 in input.shape[:2]:
+            order = "N, T" if self.batch_first else "T, N"
+            raise ValueError(
+                f"input: got shape {tuple(input.shape)}, needs ({order}, {self.input_size}, *S) with T and N above 0 "
+                f"and {self.dims} spatial sizes"
+            )
+        if self.batch_first:
+            input = input.transpose(0, 1)
+        duration, batch = input.shape[:2]
+        if lengths is None:
+            output, state = self._run(input.flatten(0, 1), [batch] * duration, state)
+            output = output.unflatten(0, (duration, batch))
+        else:
+            lengths = check_lengths(lengths, batch, duration)
+            packed, state = self._run_packed(pack_padded_sequence(input, lengths, enforce_sorted=False), state)
+            output, _ = pad_packed_sequence(packed, total_length=duration)
+        return output.transpose(0, 1) if self.batch_first else output, state
+
+    def _run_packed(self, packed: PackedSequence, state: State | None) -> tuple[PackedSequence, State]:
+        """Runs over a packed sequence, whose samples lie in an order of their own."""
+        data, batch_sizes, sorted_indices, unsorted_indices = packed
+        if state is not None and sorted_indices is not None:
+            state = (state[0][:, sorted_indices], state[1][:, sorted_indices])
+        output, (hidden, cell) = self._run(data, batch_sizes.tolist(), state)
+        if unsorted_indices is not None:
+            hidden, cell = hidden[:, unsorted_indices], cell[:, unsorted_indices]
+        return PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices), (hidden, cell)
+
+    def _run(self, data: Tensor, batch_sizes: list[int], state: State | None) -> tuple[Tensor, State]:
+        """Runs all layers over data (sum of batch sizes, C, *S), the samples of one time step after another."""
+        self._check_state(state, batch_sizes[0])
+        finals: list[State] = []
+        for layer in range(self.num_layers):
+            if layer > 0:
+                data = functional.dropout(data, self.dropout, self.training)
+            outputs = []
+            for direction in self.directions:
+                initial = None if state is None else (state[0][len(finals)], state[1][len(finals)])
+                cell = getattr(self, f"l{layer}{direction}")
+                output, final = run_cell(cell, data, batch_sizes, initial, reverse=direction == "_reverse")
+                outputs.append(output)
+                finals.append(final)
+            data = torch.cat(outputs, dim=1)
+        return data, (torch.stack([hidden for hidden, _ in finals]), torch.stack([cell for _, cell in finals]))
+
+    def _check_state(self, state: State | None, batch: int) -> None:
+        needed = (self.num_layers * len(self.directions), batch, self.hidden_size)
+        for index, tensor in enumerate(state or ()):
+            if tensor.dim() != 3 + self.dims or tensor.shape[:3] != needed:
+                raise ValueError(
+                    f"state[{index}]: got shape {tuple(tensor.shape)}, needs ({', '.join(map(str, needed))}, *S)"
+                )
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, batch_first={self.batch_first}"
+
+
+def check_lengths(lengths: Tensor | Sequence[int], batch: int, duration: int) -> Tensor:
+    """The lengths as a tensor of N integers from 1 to T."""
+    lengths = torch.as_tensor(lengths, device="cpu")
+    if lengths.shape != (batch,) or lengths.is_floating_point():
+        raise ValueError(f"lengths: got {lengths.dtype} of shape {tuple(lengths.shape)}, needs ({batch},) integers")
+    if lengths.min() < 1 or lengths.max() > duration:
+        raise ValueError(f"lengths: got {int(lengths.min())} to {int(lengths.max())}, needs 1 to {duration}")
+    return lengths
+
+
+def run_cell(
+    cell: ConvLSTMCell, data: Tensor, batch_sizes: list[int], state: State | None, *, reverse: bool
+) -> tuple[Tensor, State]:
+    """Runs one cell over the time steps of `data`, whose batch sizes never grow: the samples that end first come last.
+
+    The state of a sample that is not there, because it has ended or, in reverse, not yet begun, stays as it is.
+    Returns the output, in the order of `data`, and the final state of every sample.
+    """
+    projections = cell.project(data).split(batch_sizes)
+    outputs = []
+    for step, projection in enumerate(reversed(projections) if reverse else projections):
+        batch = projection.shape[0]
+        if batch == batch_sizes[0]:
+            state = cell.update(projection, state, step=step)
+        else:
+            if state is None:
+                zeros = projection.new_zeros(batch_sizes[0], cell.hidden_size, *projection.shape[2:])
+                state = (zeros, zeros)
+            hidden, memory = cell.update(projection, (state[0][:batch], state[1][:batch]), step=step)
+            state = (torch.cat([hidden, state[0][batch:]]), torch.cat([memory, state[1][batch:]]))
+        outputs.append(state[0][:batch])
+    assert state is not None
+    return torch.cat(outputs[::-1] if reverse else outputs), state

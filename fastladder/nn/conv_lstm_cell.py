@@ -1,0 +1,72 @@
+"""One step of a convolutional LSTM over projections that may be normalised."""
+
+from typing import Any
+
+import torch
+
+from fastladder.nn.checks import check_sizes
+from fastladder.nn.convolution import Sizes, convolution, odd_kernel_size
+from fastladder.nn.lstm_cell import GatedCell
+from fastladder.nn.preactivation import Preactivation
+
+
+class ConvLSTMCell(GatedCell):
+    r"""A convolutional LSTM cell (Shi et al., 2015), without peepholes, whose projections may be normalised.
+
+    .. math::
+        a = \mathrm{gain}_0 \, \mathrm{norm}(W_x * x) + \mathrm{gain}_1 \, \mathrm{norm}(W_h * h)
+            + \mathrm{gain}_2 \, \mathrm{norm}(W_d * d) + \mathrm{bias}, \qquad (i, f, g, o) = a \\
+        c' = \sigma(f) \, c + \sigma(i) \tanh(g), \qquad h' = \sigma(o) \tanh(c')
+
+    In Recurrent Ladder Networks (Premont-Schwarz et al., 2017, appendix A.4) the norm is "layer", and d comes from the
+    decoder.
+
+    Args:
+        input_size: channels of the input x.
+        hidden_size: channels of hidden and cell.
+        kernel_size: of the input's convolution; one integer or one for each dimension. The convolutions of hidden and
+            feedback have the same kernel where it is odd; 4, 6 and 8 become 3, 3 and 5, for these must keep the size.
+        stride: of the input's convolution. A size n becomes ceil(n / stride).
+        bias: whether there is a bias.
+        norm: "none", "layer" (per sample over all gates and positions) or "batch" (per channel over batch and
+            positions).
+        feedback_size: channels of the third input d; 0 for none.
+        forget_bias: the initial bias of the forget gate.
+        dims: the number of spatial dimensions, 1, 2 or 3.
+        steps: with norm "batch", the number of time steps with running statistics of their own.
+
+    Shape:
+        input (N, input_size, *S), state and output (N, hidden_size, *S'), feedback (N, feedback_size, *S'), where S' is
+        S divided by the stride.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        kernel_size: Sizes,
+        *,
+        stride: Sizes = 1,
+        bias: bool = True,
+        norm: str = "none",
+        feedback_size: int = 0,
+        forget_bias: float = 1.0,
+        dims: int = 2,
+        steps: int = 1,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, feedback_size, forget_bias, dims)
+        kernel_size = check_sizes("kernel_size", kernel_size, dims)
+        state_kernel_size = odd_kernel_size(kernel_size)
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
+        options = factory | {"dims": dims}
+        gates = 4 * hidden_size
+        self.input_projection = convolution(input_size, gates, kernel_size, stride=stride, **options)
+        self.hidden_projection = convolution(hidden_size, gates, state_kernel_size, **options)
+        self.feedback_projection = (
+            convolution(feedback_size, gates, state_kernel_size, **options) if feedback_size else None
+        )
+        count = 3 if feedback_size else 2
+        self.preactivation = Preactivation(count, gates, norm=norm, bias=bias, steps=steps, **factory)
+        self.reset_parameters()

@@ -1,0 +1,138 @@
+"""One step of an LSTM over projections that may be normalised."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fastladder import ops
+from fastladder.nn.checks import check_features, check_size
+from fastladder.nn.preactivation import Preactivation
+
+State = tuple[Tensor, Tensor]
+
+
+class GatedCell(nn.Module):
+    """What `LSTMCell` and `ConvLSTMCell` share: all but the kind of their projections.
+
+    The projections stay separate, so that each can be normalised on its own, that a projection of the input can be
+    computed for all time steps at once, and that the projection of a missing state is not computed at all.
+    """
+
+    input_projection: nn.Module
+    hidden_projection: nn.Module
+    feedback_projection: nn.Module | None
+    preactivation: Preactivation
+
+    def __init__(self, input_size: int, hidden_size: int, feedback_size: int, forget_bias: float, dims: int) -> None:
+        super().__init__()
+        check_size("input_size", input_size)
+        check_size("hidden_size", hidden_size)
+        if feedback_size != 0:
+            check_size("feedback_size", feedback_size)
+        self.input_size, self.hidden_size, self.feedback_size = input_size, hidden_size, feedback_size
+        self.forget_bias, self.dims = forget_bias, dims
+
+    def reset_parameters(self) -> None:
+        """Weights as `torch.nn.Linear` and `torch.nn.Conv2d` draw them; biases 0, but `forget_bias` at forget gates."""
+        for projection in (self.input_projection, self.hidden_projection, self.feedback_projection):
+            if projection is not None:
+                projection.reset_parameters()  # type: ignore[operator]
+        self.preactivation.reset_parameters()
+        if self.preactivation.bias is not None:
+            nn.init.constant_(self.preactivation.bias[self.hidden_size : 2 * self.hidden_size], self.forget_bias)
+
+    def forward(
+        self, input: Tensor, state: State | None = None, feedback: Tensor | None = None, *, step: int = 0
+    ) -> State:
+        """One time step.
+
+        Args:
+            input: (N, input_size, *S).
+            state: hidden and cell, each (N, hidden_size, *S'), where S' is S divided by the stride; missing means zero.
+            feedback: (N, feedback_size, *S'); missing means zero.
+            step: the time step, for the running statistics of norm "batch".
+
+        Returns:
+            the new hidden and cell, each (N, hidden_size, *S').
+
+        Raises:
+            ValueError, TypeError: an argument has a wrong shape, dtype or device; the message names it.
+        """
+        return self.update(self.project(input), state, feedback, step=step)
+
+    def project(self, input: Tensor) -> Tensor:
+        """The projection of the input, (N, 4 * hidden_size, *S'), which does not depend on the state."""
+        check_features("input", input, self.input_size, self.dims, self.input_projection.weight)
+        return self.input_projection(input)
+
+    def update(
+        self, projection: Tensor, state: State | None = None, feedback: Tensor | None = None, *, step: int = 0
+    ) -> State:
+        """`forward`, given the projection of the input."""
+        if state is None:
+            hidden, cell = None, torch.zeros_like(projection[:, : self.hidden_size])
+        else:
+            hidden, cell = state
+            check_features("state[0]", hidden, self.hidden_size, self.dims, self.hidden_projection.weight)
+        projections = [projection, None if hidden is None else self.hidden_projection(hidden)]
+        if self.feedback_projection is not None:
+            if feedback is not None:
+                check_features("feedback", feedback, self.feedback_size, self.dims, self.feedback_projection.weight)
+            projections.append(None if feedback is None else self.feedback_projection(feedback))
+        elif feedback is not None:
+            raise ValueError("feedback: got a tensor, needs None since feedback_size is 0")
+        options = self.preactivation(projections, step)
+        return ops.lstm_gates([p for p in projections if p is not None], cell, **options)
+
+    def extra_repr(self) -> str:
+        feedback = f", feedback_size={self.feedback_size}" if self.feedback_size else ""
+        return f"{self.input_size}, {self.hidden_size}{feedback}"
+
+
+class LSTMCell(GatedCell):
+    r"""A dense LSTM cell whose projections may be normalised, otherwise like `torch.nn.LSTMCell`.
+
+    .. math::
+        a = \mathrm{gain}_0 \, \mathrm{norm}(W_x x) + \mathrm{gain}_1 \, \mathrm{norm}(W_h h)
+            + \mathrm{gain}_2 \, \mathrm{norm}(W_d d) + \mathrm{bias}, \qquad (i, f, g, o) = a \\
+        c' = \sigma(f) \, c + \sigma(i) \tanh(g), \qquad h' = \sigma(o) \tanh(c')
+
+    With norm "none" and no feedback it computes what `torch.nn.LSTMCell` computes, gates in the same order, where the
+    bias is the sum of bias_ih and bias_hh.
+
+    Args:
+        input_size: features of the input x.
+        hidden_size: features of hidden and cell.
+        bias: whether there is a bias.
+        norm: "none", "layer" (per sample over all gates) or "batch" (per feature over the batch).
+        feedback_size: features of the third input d, which an RLadder takes from its decoder; 0 for none.
+        forget_bias: the initial bias of the forget gate.
+        steps: with norm "batch", the number of time steps with running statistics of their own.
+
+    Shape:
+        input (N, input_size), state and output (N, hidden_size), feedback (N, feedback_size).
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        bias: bool = True,
+        norm: str = "none",
+        feedback_size: int = 0,
+        forget_bias: float = 1.0,
+        steps: int = 1,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, feedback_size, forget_bias, dims=0)
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
+        gates = 4 * hidden_size
+        self.input_projection = nn.Linear(input_size, gates, bias=False, **factory)
+        self.hidden_projection = nn.Linear(hidden_size, gates, bias=False, **factory)
+        self.feedback_projection = nn.Linear(feedback_size, gates, bias=False, **factory) if feedback_size else None
+        count = 3 if feedback_size else 2
+        self.preactivation = Preactivation(count, gates, norm=norm, bias=bias, steps=steps, **factory)
+        self.reset_parameters()

@@ -1,0 +1,12 @@
+"""The public functional layer: fused operators with the names and signatures of `fastladder.reference`."""
+
+from fastladder import backends, extension
+from fastladder.ops.gated_combine import combine_g1, combine_g2, combine_g3, combine_g3_hidden
+from fastladder.ops.lstm_gates import lstm_gates
+from fastladder.ops.registration import attach
+
+if extension.module is not None:
+    attach("fastladder")
+backends.start()
+
+__all__ = ["combine_g1", "combine_g2", "combine_g3", "combine_g3_hidden", "lstm_gates"]

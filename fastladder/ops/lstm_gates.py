@@ -1,0 +1,70 @@
+"""The gates of an LSTM over normalised projections."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from fastladder import reference
+from fastladder.backends import select_backend
+from fastladder.ops import checks
+from fastladder.ops.registration import empty_like_layout, empty_statistics, namespace, operator
+
+
+def lstm_gates(
+    projections: Tensor | Sequence[Tensor],
+    cell: Tensor,
+    *,
+    gain: Tensor | None = None,
+    bias: Tensor | None = None,
+    norm: str = "none",
+    eps: float = 1e-5,
+) -> tuple[Tensor, Tensor]:
+    r"""One LSTM step after its projections, in one pass: normalise, scale, add, and apply the four gates.
+
+    .. math::
+        a = \sum_j \mathrm{gain}_j \, \mathrm{norm}(p_j) + \mathrm{bias}, \qquad (i, f, g, o) = a \\
+        c' = \sigma(f) \, c + \sigma(i) \tanh(g), \qquad h' = \sigma(o) \tanh(c')
+
+    Recurrent Ladder Networks (Premont-Schwarz et al., 2017), appendix A.4; the LSTM of Hochreiter and Schmidhuber.
+
+    Args:
+        projections: one tensor or a sequence of 1 to 3, each (N, 4C, *S), gates in the order i, f, g, o.
+        cell: (N, C, *S), the cell state c.
+        gain: (J, 4C) for J projections; missing means 1.
+        bias: (4C,); missing means 0.
+        norm: "none"; "layer": each projection is normalised per sample, jointly over (4C, *S); "batch": per channel
+            over (N, *S) with the statistics of this batch. The variance is the biased one.
+        eps: added to the variance.
+
+    Returns:
+        hidden h' and cell c', each (N, C, *S), in the dtype and memory layout of the first projection.
+
+    Raises:
+        ValueError, TypeError: an argument has a wrong shape, dtype, device or option; the message names it.
+    """
+    ps: list[Tensor] = [projections] if isinstance(projections, Tensor) else list(projections)
+    if not 1 <= len(ps) <= 3:
+        raise ValueError(f"projections: got {len(ps)} tensors, needs 1 to 3")
+    *ps, cell = checks.autocast(*ps, cell)
+    channels = checks.check_leader("projections[0]", ps[0], parts=4)
+    batch, _, *spatial = ps[0].shape
+    for j, p in enumerate(ps[1:], start=1):
+        checks.check_activation(f"projections[{j}]", p, ps[0].shape, ps[0], "projections[0]")
+    checks.check_activation("cell", cell, (batch, channels, *spatial), ps[0], "projections[0]")
+    gain = checks.check_optional_parameter("gain", gain, (len(ps), 4 * channels), ps[0], "projections")
+    bias = checks.check_optional_parameter("bias", bias, (4 * channels,), ps[0], "projections")
+    checks.check_option("norm", norm, checks.NORMS)
+    checks.check_eps(eps)
+    backend = select_backend("lstm_gates", cell.device, cell.dtype)
+    if backend == "reference":
+        return reference.lstm_gates(ps, cell, gain=gain, bias=bias, norm=norm, eps=eps)
+    return namespace(backend).lstm_gates(ps, cell, gain, bias, norm, eps)[:2]
+
+
+@operator(outputs=2, activations=2)
+def _lstm_gates(
+    projections: list[Tensor], cell: Tensor, gain: Tensor | None, bias: Tensor | None, norm: str, eps: float
+) -> tuple[Tensor, ...]:
+    channels = cell.shape[1]
+    outputs = (empty_like_layout(projections[0], channels) for _ in range(2))
+    return (*outputs, *empty_statistics(projections[0], len(projections), norm, groups=1))

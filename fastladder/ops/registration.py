@@ -1,0 +1,145 @@
+"""Fake kernels and gradients for registered operators, written once for all of them.
+
+Every operator F follows one convention, in C++ (namespace `fastladder`) and in Triton (`fastladder_triton`):
+
+    F(*arguments) -> (*outputs, *statistics)
+    F_backward(*gradients, *arguments, *statistics) -> one gradient for every tensor argument, in order
+
+`outputs` are differentiable; `statistics` (such as mean and reciprocal deviation) are what the backward pass keeps
+beside the arguments. A gradient is None where an output is unused, and the answer for a missing argument is an empty
+tensor. Tensor lists count as one argument and get a list. So the shapes of F's outputs and the number of its
+outputs are all that is to be said of an operator.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Argument = Any  # a tensor, a list of tensors, None or an option
+KINDS = {"Tensor": "tensor", "Optional[Tensor]": "tensor", "List[Tensor]": "list"}  # of arguments, from the schema
+
+
+@dataclass(frozen=True)
+class Operator:
+    """What is particular to one operator."""
+
+    name: str
+    fake: Callable[..., Any]  # the shapes of its results
+    outputs: int  # how many results are outputs; the rest are statistics
+    activations: int  # how many leading arguments are activations (N, _, *S), whose gradients share one memory layout
+
+
+OPERATORS: list[Operator] = []
+
+
+def operator(*, outputs: int, activations: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declares an operator by its fake forward kernel, whose name it takes (without a leading underscore)."""
+
+    def declare(fake: Callable[..., Any]) -> Callable[..., Any]:
+        OPERATORS.append(Operator(fake.__name__.removeprefix("_"), fake, outputs, activations))
+        return fake
+
+    return declare
+
+
+def namespace(backend: str) -> Any:
+    """Where the operators of backend "native" or "triton" are registered."""
+    return torch.ops.fastladder if backend == "native" else torch.ops.fastladder_triton
+
+
+def channels_last(tensor: Tensor) -> bool:
+    """Whether (N, C, *S) lies in memory as (N, *S, C). A layout that is both counts as contiguous."""
+    return tensor.dim() > 2 and not tensor.is_contiguous() and tensor.movedim(1, -1).is_contiguous()
+
+
+def empty_like_layout(leader: Tensor, channels: int) -> Tensor:
+    """An empty (N, channels, *S) in the layout of `leader` (N, _, *S): channels_last stays, all else is contiguous."""
+    batch, _, *spatial = leader.shape
+    if channels_last(leader):
+        return leader.new_empty(batch, *spatial, channels).movedim(-1, 1)
+    return leader.new_empty(batch, channels, *spatial)
+
+
+def statistics_dtype(leader: Tensor) -> torch.dtype:
+    """The dtype of arithmetic, statistics and parameters: float64 for float64, float32 for all else."""
+    return torch.float64 if leader.dtype == torch.float64 else torch.float32
+
+
+def empty_statistics(leader: Tensor, count: int, norm: str, groups: int) -> tuple[Tensor, Tensor]:
+    """Empty mean and reciprocal deviation of `count` projections shaped like `leader` (N, K, *S).
+
+    (count, N, groups) for norm "layer", (count, K) for "batch", (0,) for "none".
+    """
+    batch, channels = leader.shape[:2]
+    shape = {"layer": (count, batch, groups), "batch": (count, channels), "none": (0,)}[norm]
+    dtype = statistics_dtype(leader)
+    return leader.new_empty(shape, dtype=dtype), leader.new_empty(shape, dtype=dtype)
+
+
+def attach(namespace: str) -> None:
+    """Gives every operator of a namespace its fakes and gradients. Called once its kernels are registered."""
+    for declared in OPERATORS:
+        _attach(namespace, declared)
+
+
+def _attach(namespace: str, op: Operator) -> None:
+    name = f"{namespace}::{op.name}"
+    run = getattr(getattr(torch.ops, namespace), op.name).default
+    run_backward = getattr(getattr(torch.ops, namespace), f"{op.name}_backward").default
+    kinds = [KINDS.get(str(argument.type), "option") for argument in run._schema.arguments]
+
+    def setup_context(ctx: Any, inputs: tuple[Argument, ...], output: Tensor | tuple[Tensor, ...]) -> None:
+        statistics = () if isinstance(output, Tensor) else output[op.outputs :]
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(*statistics)
+        ctx.lengths = [len(a) if kind == "list" else 1 for kind, a in zip(kinds, inputs, strict=True)]
+        ctx.options = [a for kind, a in zip(kinds, inputs, strict=True) if kind == "option"]
+        tensors: list[Tensor | None] = []
+        for kind, argument in zip(kinds, inputs, strict=True):
+            tensors.extend(argument if kind == "list" else [argument] if kind == "tensor" else [])
+        ctx.save_for_backward(*tensors, *statistics)
+
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Argument, ...]:
+        saved, options = iter(ctx.saved_tensors), iter(ctx.options)
+        arguments: list[Argument] = []
+        for kind, length in zip(kinds, ctx.lengths, strict=True):
+            if kind == "list":
+                arguments.append([next(saved) for _ in range(length)])
+            else:
+                arguments.append(next(saved if kind == "tensor" else options))
+        answers = run_backward(*gradients[: op.outputs], *arguments, *saved)
+        answers = iter((answers,) if isinstance(answers, Tensor) else answers)
+        answers = [next(answers) if kind != "option" else None for kind in kinds]
+        return tuple(None if a is None else answer for a, answer in zip(arguments, answers, strict=True))
+
+    def fake_backward(*everything: Argument) -> Any:
+        arguments = everything[op.outputs : op.outputs + len(kinds)]
+        leader = arguments[0][0] if kinds[0] == "list" else arguments[0]
+        answers: list[Argument] = []
+        for position, (kind, argument) in enumerate(zip(kinds, arguments, strict=True)):
+            if kind == "list":
+                answers.append([empty_like_layout(leader, a.shape[1]) for a in argument])
+            elif kind == "tensor" and position < op.activations:
+                answers.append(empty_like_layout(leader, argument.shape[1]))
+            elif kind == "tensor":
+                shape = (0,) if argument is None else argument.shape
+                answers.append(leader.new_empty(shape, dtype=statistics_dtype(leader)))
+        return answers[0] if len(answers) == 1 else tuple(answers)
+
+    torch.library.register_fake(name, op.fake)
+    torch.library.register_fake(f"{name}_backward", fake_backward)
+    torch.library.register_autograd(name, backward, setup_context=setup_context)
+    torch.library.register_autograd(f"{name}_backward", _no_second_derivative(op.name))
+
+
+def _no_second_derivative(name: str) -> Callable[..., Any]:
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        raise RuntimeError(
+            f"{name} has no second derivative in its fused backends; "
+            "compute it under fastladder.use_backend('reference'), which is differentiable any number of times"
+        )
+
+    return backward

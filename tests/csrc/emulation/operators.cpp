@@ -1,0 +1,32 @@
+// The CUDA kernels, for tensors of the CPU: test_emulation.py compiles this with a C++ compiler and the cuda_runtime.h
+// beside it, and so runs the launches and the kernels as they are, without a GPU.
+#define QUOTE(text) #text
+#define HEADER(family) QUOTE(operators/family.h)
+#include HEADER(FAMILY)
+
+#include "cuda/fused.cuh"
+
+#define JOIN(a, b) a##b
+#define IMPLEMENT(family) JOIN(implement_, family)
+
+STABLE_TORCH_LIBRARY_IMPL(fastladder_emulated, CPU, library) {
+  fastladder::IMPLEMENT(FAMILY)<fastladder::CudaEngine>(library);
+}
+
+// What the kernels ask of a torch with CUDA.
+extern "C" {
+AOTITorchError aoti_torch_create_device_guard(int32_t, DeviceGuardHandle* guard) {
+  *guard = nullptr;
+  return AOTI_TORCH_SUCCESS;
+}
+AOTITorchError aoti_torch_delete_device_guard(DeviceGuardHandle) { return AOTI_TORCH_SUCCESS; }
+AOTITorchError aoti_torch_get_current_cuda_stream(int32_t, void** stream) {
+  *stream = nullptr;
+  return AOTI_TORCH_SUCCESS;
+}
+AOTITorchError torch_c10_cuda_check_msg(int32_t, const char*, const char*, uint32_t, bool, char** message) {
+  *message = nullptr;
+  return AOTI_TORCH_SUCCESS;
+}
+void torch_c10_cuda_free_error_msg(char*) {}
+}

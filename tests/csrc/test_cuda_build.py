@@ -1,0 +1,68 @@
+"""The CUDA kernels, compiled for GPUs that this machine does not have: no spilled registers, wide loads."""
+
+import os
+import re
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from torch.utils.cpp_extension import include_paths
+
+ROOT = Path(__file__).parents[2]
+ARCHITECTURES = ("80", "90", "120")
+KERNELS = 8  # in instantiations.cu
+
+
+def find(tool: str) -> str | None:
+    """A tool of the CUDA toolkit; Triton's package brings some of them too."""
+    folders = [Path(os.environ["CUDA_HOME"]) / "bin"] if "CUDA_HOME" in os.environ else []
+    if (triton := find_spec("triton")) and triton.origin:
+        folders.append(Path(triton.origin).parent / "backends" / "nvidia" / "bin")
+    return shutil.which(tool) or shutil.which(tool, path=os.pathsep.join(map(str, folders)))
+
+
+NVCC, CUOBJDUMP = find("nvcc"), find("cuobjdump")
+
+
+@pytest.fixture(scope="module")
+def cubins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    if NVCC is None:
+        pytest.skip("nvcc was found neither on the PATH nor in CUDA_HOME")
+    if CUOBJDUMP is None:
+        pytest.skip("there is no cuobjdump on the PATH, in CUDA_HOME or in Triton's package")
+    folder = tmp_path_factory.mktemp("cuda")
+    known = subprocess.run([NVCC, "--list-gpu-code"], capture_output=True, text=True, check=True).stdout.split()
+    flags = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-DTORCH_TARGET_VERSION=0x020a000000000000"]
+    flags += [f"-I{path}" for path in (ROOT / "csrc", *include_paths())]
+    source = str(ROOT / "tests" / "csrc" / "instantiations.cu")
+    built = {arch: folder / f"sm_{arch}.cubin" for arch in ARCHITECTURES if f"sm_{arch}" in known}
+    for arch, target in built.items():
+        subprocess.run([NVCC, "-cubin", f"-arch=sm_{arch}", source, "-o", str(target), *flags], check=True)
+    return built
+
+
+def inspect(option: str, cubin: Path) -> str:
+    return subprocess.run([str(CUOBJDUMP), option, str(cubin)], capture_output=True, text=True, check=True).stdout
+
+
+def test_no_kernel_spills_registers(cubins: dict[str, Path]) -> None:
+    assert {"80", "90"} <= cubins.keys()
+    for arch, cubin in cubins.items():
+        used = re.findall(r"REG:(\d+) STACK:(\d+) \S+ LOCAL:(\d+)", inspect("-res-usage", cubin))
+        assert len(used) >= KERNELS
+        allowed = 16 if arch == "120" else 0  # there one kernel has four numbers too many for 255 registers
+        for registers, stack, local in used:
+            assert int(stack) + int(local) <= allowed, f"sm_{arch}: {registers} registers, {stack} bytes spilled"
+
+
+def test_every_kernel_has_wide_loads(cubins: dict[str, Path]) -> None:
+    """16 bytes; the one that keeps most sums in registers, combine_g2's with channels side by side, takes 8."""
+    for arch, cubin in cubins.items():
+        kernels = {code.split()[0]: code for code in inspect("-sass", cubin).split("Function :")[1:]}
+        wide = {name: code for name, code in kernels.items() if re.search("forward|backward|moments", name)}
+        assert len(wide) == KERNELS
+        for name, code in wide.items():
+            bits = 64 if "backward" in name and "CombineG2" in name else 128
+            assert re.search(rf"LDG\S*\.{bits}", code), f"sm_{arch}: {name} has no loads of {bits} bits"

@@ -1,0 +1,32 @@
+import signal
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Options for a training of three epochs, each of 3 steps of 10 sequences."""
+    return [
+        "--data.batch_size=10",
+        "--data.sequences_per_digit=1",
+        "--model.widths={low: 4, high: 4, units: 4}",
+        "--trainer.accelerator=cpu",
+        "--trainer.max_epochs=3",
+        "--trainer.limit_train_batches=3",
+        "--trainer.limit_val_batches=1",
+        "--trainer.limit_test_batches=2",
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _interruptible():
+    """Lightning ignores Ctrl-C for good once it has seen one, and a shell ignores it for what it runs behind."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.fixture
+def snapshot():
+    """The content of every file below a folder."""
+    return lambda folder: {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -1,0 +1,126 @@
+"""A run that was stopped, wherever that was, goes on to the same numbers as one that was not, bit for bit."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from fastladder.cli import main
+from fastladder.experiments.callbacks import RECORD
+from fastladder.experiments.occluded_moving_digits import MovingDigitsTask
+
+TIMES = ("seconds",)
+
+
+def numbers(folder, name="last.ckpt"):
+    """All that a checkpoint says of a run, but for how long things took and where they lie."""
+    checkpoint = torch.load(folder / name, weights_only=True)
+    history = [{k: v for k, v in epoch.items() if k not in TIMES} for epoch in checkpoint[RECORD]["history"]]
+    best = next(state for key, state in checkpoint["callbacks"].items() if key.startswith("ModelCheckpoint"))
+    keys = ("epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers")
+    return {**{key: checkpoint[key] for key in keys}, "history": history, "best": best["best_model_score"]}
+
+
+def assert_same(a, b):
+    assert type(a) is type(b)
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, (list, tuple)):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_same(x, y)
+    elif isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    else:
+        assert a == b
+
+
+@pytest.fixture(scope="module")
+def unbroken(tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken")
+    assert main(["train", *tiny, f"--run={folder}"]) == 0
+    return folder
+
+
+def interrupt_at(monkeypatch, method, call):
+    """Presses Ctrl-C at the start of a call, counted from 1, of a method of the task."""
+    original, calls = getattr(MovingDigitsTask, method), []
+
+    def interrupted(self, batch, index):
+        calls.append(index)
+        if len(calls) == call:
+            signal.raise_signal(signal.SIGINT)
+        return original(self, batch, index)
+
+    monkeypatch.setattr(MovingDigitsTask, method, interrupted)
+
+
+@pytest.mark.parametrize(
+    ("method", "call", "finished"),
+    [
+        pytest.param("training_step", 2, 0, id="in the first epoch"),
+        pytest.param("training_step", 4, 1, id="at the start of the second epoch"),
+        pytest.param("training_step", 5, 1, id="in the middle of the second epoch"),
+        pytest.param("validation_step", 2, 1, id="in the second validation"),
+        pytest.param("validation_step", 3, 2, id="in the last validation"),
+    ],
+)
+def test_an_interrupted_run_resumes_to_the_same_numbers(
+    method, call, finished, unbroken, tiny, tmp_path, monkeypatch, capsys
+):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, method, call)
+        assert main(["train", *tiny, f"--run={tmp_path}"]) == 130
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "--resume" in said
+    assert str(tmp_path / "last.ckpt") in said
+    assert len(numbers(tmp_path)["history"]) == finished
+    assert main(["train", *tiny, f"--run={tmp_path}", "--resume"]) == 0
+    assert_same(numbers(tmp_path), numbers(unbroken))
+    assert_same(numbers(tmp_path, "best.ckpt"), numbers(unbroken, "best.ckpt"))
+
+
+def test_a_run_that_ran_out_of_time_resumes_to_the_same_numbers(unbroken, tiny, tmp_path, capsys):
+    assert main(["train", *tiny, f"--run={tmp_path}", "--minutes=1e-6"]) == 0
+    assert "1 of 3 epochs" in capsys.readouterr().out
+    assert len(numbers(tmp_path)["history"]) == 1
+    assert main(["train", *tiny, f"--run={tmp_path}", "--minutes=9", "--resume"]) == 0
+    assert_same(numbers(tmp_path), numbers(unbroken))
+
+
+def test_resuming_a_finished_run_changes_nothing(unbroken, tiny):
+    before = numbers(unbroken)
+    assert main(["train", *tiny, f"--run={unbroken}", "--resume"]) == 0
+    assert_same(numbers(unbroken), before)
+
+
+def test_every_epoch_is_new_and_the_seed_decides_it(unbroken, tiny, tmp_path):
+    costs = [epoch["train/copy_last"] for epoch in numbers(unbroken)["history"]]
+    assert len(set(costs)) == len(costs)
+    assert main(["train", *tiny, f"--run={tmp_path}", "--seed=1", "--trainer.max_epochs=1"]) == 0
+    (other,) = numbers(tmp_path)["history"]
+    assert other["train/copy_last"] != costs[0]
+    assert other["valid/copy_last"] == numbers(unbroken)["history"][0]["valid/copy_last"]
+
+
+def test_ctrl_c_from_outside(unbroken, tiny, tmp_path):
+    command = [sys.executable, "-c", "from fastladder.cli import main; raise SystemExit(main())"]
+    # Long epochs, so that the signal comes in the middle of one.
+    options = [*tiny, "--trainer.limit_train_batches=100", f"--run={tmp_path}"]
+    process = subprocess.Popen([*command, "train", *options], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "last.ckpt").exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert "interrupted" in said.splitlines()[-1]
+    assert "--resume" in said.splitlines()[-1]
+    assert "Traceback" not in said
+    numbers(tmp_path)

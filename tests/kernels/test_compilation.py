@@ -1,0 +1,173 @@
+"""The kernels, compiled ahead of time for GPUs that this machine does not have.
+
+A kernel that the interpreter runs may still not compile, may spill registers, or may load four bytes at a time. So the
+launches of every operator are recorded as Triton specialises them, without running, and then compiled.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fastladder.backends import INTERPRETED
+
+pytest.importorskip("triton")
+pytestmark = pytest.mark.skipif(INTERPRETED, reason="TRITON_INTERPRET=1: nothing is compiled in this process")
+
+CHANNELS = 64
+POSITIONS = (32, 32)
+KERNELS = {
+    "moments_kernel",
+    "lstm_gates_kernel",
+    "lstm_gates_backward_kernel",
+    "combine_g1_kernel",
+    "combine_g1_backward_kernel",
+    "combine_g2_kernel",
+    "combine_g2_backward_kernel",
+    "combine_g3_hidden_kernel",
+    "combine_g3_hidden_backward_kernel",
+    "combine_g3_kernel",
+    "combine_g3_backward_kernel",
+}
+# With the registers for four elements a thread: 16 bytes in float32, 8 in the narrow dtypes.
+CROWDED_KERNELS = {
+    "lstm_gates_backward_kernel",
+    "combine_g1_backward_kernel",
+    "combine_g2_kernel",
+    "combine_g2_backward_kernel",
+}
+SMALL_KERNELS = {"merge_moments_kernel"}  # only where a mean has many parts; reads kilobytes, at any alignment
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One kernel as a launch specialises it: what Triton's just-in-time compiler would be given."""
+
+    kernel: Any
+    signature: dict[str, Any]
+    constants: dict[tuple[int, ...], Any]
+    attributes: dict[tuple[int, ...], Any]
+    num_warps: int
+
+
+Recorder = Callable[[int], AbstractContextManager[list[Launch]]]
+
+
+@pytest.fixture
+def record(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    """record(architecture) is a context in which kernels do not run; it answers the list of their launches."""
+    from triton.backends.compiler import GPUTarget
+    from triton.backends.nvidia.compiler import CUDABackend
+    from triton.runtime.jit import JITFunction, create_function_from_signature
+
+    @contextmanager
+    def recording(architecture: int) -> Iterator[list[Launch]]:
+        backend = CUDABackend(GPUTarget("cuda", architecture, 32))
+        launches = []
+
+        def run(kernel: Any, *arguments: Any, grid: Any, warmup: bool, **options: Any) -> None:
+            options |= {"debug": False, "instrumentation_mode": ""}
+            bind = create_function_from_signature(kernel.signature, kernel.params, backend)
+            bound, specialization, rest = bind(*arguments, **options)
+            chosen, *specialized = kernel._pack_args(backend, options, bound, specialization, rest)
+            launches.append(Launch(kernel, *specialized, chosen.num_warps))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(JITFunction, "run", run)
+            yield launches
+
+    return recording
+
+
+def run_all_operators(dtype: torch.dtype, layout: torch.memory_format, norm: str, samples: int = 2) -> None:
+    """Every operator, forward and backward, with all its arguments."""
+    import fastladder.kernels  # noqa: F401 - registers the operators
+
+    operators = torch.ops.fastladder_triton
+    c, eps = CHANNELS, 1e-5
+
+    def activation(channels: int) -> torch.Tensor:
+        return torch.empty(samples, channels, *POSITIONS, dtype=dtype, memory_format=layout)
+
+    cell, threefold, fourfold = activation(c), activation(3 * c), activation(4 * c)
+    lstm = ([fourfold] * 3, cell, torch.empty(3, 4 * c), torch.empty(4 * c), norm, eps)
+    *_, mean, rstd = operators.lstm_gates(*lstm)
+    operators.lstm_gates_backward(cell, cell, *lstm, mean, rstd)
+    f = torch.empty(5, c)
+    g1 = (cell, cell, f, f, torch.empty(c), torch.empty(c), norm, True, eps)
+    g2 = (threefold, threefold, torch.empty(3, 5, c), torch.empty(2, 3 * c), torch.empty(3 * c), norm, eps)
+    g3_hidden = (cell, cell, torch.empty(2, c), torch.empty(c), norm, eps)
+    for name, arguments in {"combine_g1": g1, "combine_g2": g2, "combine_g3_hidden": g3_hidden}.items():
+        _, mean, rstd = getattr(operators, name)(*arguments)
+        getattr(operators, f"{name}_backward")(cell, *arguments, mean, rstd)
+    operators.combine_g3(threefold)
+    operators.combine_g3_backward(cell, threefold)
+
+
+def compile_for(launch: Launch, architecture: int) -> dict[str, Any]:
+    """The kernel in every form that it takes on its way to the GPU."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    source = ASTSource(launch.kernel, launch.signature, launch.constants, launch.attributes)
+    options = {"num_warps": launch.num_warps}
+    return triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options).asm
+
+
+def resources(cubin: bytes, folder: Path) -> dict[str, int]:
+    """What a thread uses: REG, STACK, LOCAL and so on."""
+    import triton
+
+    path = folder / "kernel.cubin"
+    path.write_bytes(cubin)
+    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    command = [os.fspath(tool), "-res-usage", os.fspath(path)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return {name: int(number) for name, number in re.findall(r"\b([A-Z]+):(\d+)", answer)}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "dtype", "layout", "norm"),
+    [
+        (80, torch.float32, torch.contiguous_format, "layer"),
+        (90, torch.bfloat16, torch.channels_last, "batch"),  # needs the most registers
+        (100, torch.float16, torch.contiguous_format, "batch"),
+        (120, torch.float32, torch.channels_last, "layer"),
+    ],
+)
+def test_every_kernel_compiles_well(
+    record: Recorder, tmp_path: Path, architecture: int, dtype: torch.dtype, layout: torch.memory_format, norm: str
+) -> None:
+    with record(architecture) as launches:
+        run_all_operators(dtype, layout, norm)
+    assert KERNELS <= {launch.kernel.__name__ for launch in launches} <= KERNELS | SMALL_KERNELS
+    for launch in launches:
+        name = launch.kernel.__name__
+        asm = compile_for(launch, architecture)
+        used = resources(asm["cubin"], tmp_path)
+        assert used["STACK"] == used["LOCAL"] == 0, f"{name} spills registers: {used}"
+        assert ".f64" not in asm["ptx"], f"{name} computes in float64"
+        words = 2 if name in CROWDED_KERNELS and dtype.itemsize == 2 else 4
+        if name not in SMALL_KERNELS:
+            assert re.search(rf"ld\.global\S*\.v{words}\.b32", asm["ptx"]), f"{name} has no {4 * words}-byte loads"
+
+
+@pytest.mark.parametrize("norm", ["none", "layer", "batch"])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_another_batch_size_compiles_nothing_anew(record: Recorder, layout: torch.memory_format, norm: str) -> None:
+    """Except, once, where the statistics of a channel stop to fit one program."""
+
+    def specializations(samples: int) -> list[Launch]:
+        with record(90) as launches:
+            run_all_operators(torch.float32, layout, norm, samples)
+        return [launch for launch in launches if launch.kernel.__name__ not in SMALL_KERNELS]
+
+    assert specializations(5) == specializations(6) == specializations(16)

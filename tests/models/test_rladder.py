@@ -1,0 +1,340 @@
+"""RLadder: its wiring, its switches, its two interfaces."""
+
+import copy
+import io
+import pickle
+
+import pytest
+import torch
+
+from fastladder.models import Level, RLadder, RowState, small, table5
+from fastladder.models.levels import (
+    G1,
+    LSTM,
+    AvgPool,
+    Broadcast,
+    Conv,
+    ConvG1,
+    ConvG2,
+    ConvG3,
+    ConvLSTM,
+    Dense,
+    MaxPool,
+)
+
+TINY = (
+    Level(ConvLSTM(3, 3), ConvG3(5)),
+    Level(Conv(4, 3), ConvG2(3)),
+    Level(MaxPool(2), ConvG3(4)),
+    Level(ConvLSTM(5, 3), ConvG1(3)),
+    Level(AvgPool(2), G1()),
+    Level(LSTM(6), G1()),
+    Level(Dense(7)),
+)
+SHAPE = (2, 8, 8)
+SWITCHES = {
+    "all": {},
+    "no feedback": dict(feedback=False),
+    "no decoder": dict(decoder=False),
+    "no prediction": dict(predict=False),
+    "no prediction, no feedback": dict(predict=False, feedback=False),
+    "no classes": dict(classify=False),
+    "same": dict(alignment="same"),
+    "same, no classes": dict(alignment="same", classify=False),
+    "same, no prediction": dict(alignment="same", predict=False),
+}
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(2)
+
+
+def tiny(**options):
+    return shuffled(RLadder(TINY, SHAPE, **options))
+
+
+def shuffled(network):
+    """Parameters away from their initial ones and zeros, so that each of them matters."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    return network
+
+
+def frames(steps=3, batch=4):
+    return torch.rand(batch, steps, *SHAPE)
+
+
+def assert_same(a, b, **tolerance):
+    for x, y in zip(flat(a), flat(b), strict=True):
+        torch.testing.assert_close(x, y, **tolerance)
+
+
+def flat(nested):
+    if isinstance(nested, torch.Tensor):
+        return [nested]
+    return [t for part in nested or () for t in flat(part)]
+
+
+def test_two_steps_written_out():
+    network, x = tiny(), frames(2)
+    e, d, h = network.encoder, network.decoder, None
+    feedback = {1: None, 4: None, 6: None}
+    state = {1: None, 4: None, 6: None}
+    predictions, logits = [], []
+    for t in range(2):
+        h = {0: x[:, t]}
+        state[1] = e[0](h[0], state[1], feedback[1])
+        h[1] = state[1][0]
+        h[2] = torch.nn.functional.conv2d(h[1], e[1].convolution.weight, padding=1)
+        h[2] = torch.nn.functional.batch_norm(h[2], None, None, e[1].norm.weight, e[1].norm.bias, training=True).relu()
+        h[3] = torch.nn.functional.max_pool2d(h[2], 2)
+        state[4] = e[3](h[3], state[4], feedback[4])
+        h[4] = state[4][0]
+        h[5] = torch.nn.functional.avg_pool2d(h[4], 2)
+        state[6] = e[5](h[5], state[6], feedback[6])
+        h[6] = state[6][0]
+        logits.append(h[6] @ e[6].weight.t() + e[6].bias)
+        feedback[6] = h[6]
+        d5 = d["5"](h[6], h[5])
+        feedback[4] = d["4"](d5, h[4])
+        d3 = d["3"](feedback[4], h[3])
+        d2 = d["2"](d3, h[2])
+        feedback[1] = d["1"](d2, h[1])
+        predictions.append(d["0"](feedback[1], h[0]))
+    output = network(x)
+    torch.testing.assert_close(output.prediction, torch.stack(predictions, 1))
+    torch.testing.assert_close(output.logits, torch.stack(logits, 1))
+    assert_same(output.state, [(*state[n], feedback[n]) for n in (1, 4, 6)])
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+def test_the_same_alignment_decodes_every_level_with_the_cell_of_its_row():
+    network, x = tiny(alignment="same"), frames(1)[:, 0]
+    cells = [network.decoder[str(number)] for number in range(6)]
+    kinds = ["ConvG3", "ConvG3", "ConvG2", "ConvG3", "ConvG1", "FlatG1"]  # level 0 has the cell of row 1
+    assert [type(cell).__name__ for cell in cells] == kinds
+    assert [(cell.top_size, cell.lateral_size) for cell in cells] == [(3, 2), (4, 3), (4, 4), (5, 4), (5, 5), (6, 20)]
+    assert cells[2].top_projection.stride == (2, 2)
+    output = network.step(x)
+    assert output.prediction.shape == x.shape
+    assert [row.decoded.shape[1:] for row in output.state] == [(3, 8, 8), (5, 4, 4), (6,)]
+
+
+@pytest.mark.parametrize("switches", SWITCHES)
+def test_shapes_and_gradients_under_every_switch(switches):
+    network, x = tiny(**SWITCHES[switches]), frames()
+    output = network(x)
+    assert (output.prediction is None) == ("no prediction" in switches or "no decoder" in switches)
+    assert (output.logits is None) == ("no classes" in switches)
+    if output.prediction is not None:
+        assert output.prediction.shape == x.shape
+    if output.logits is not None:
+        assert output.logits.shape == (4, 3, 7)
+    with_feedback = not {"no feedback", "no decoder", "no prediction, no feedback"} & {switches}
+    assert all((row.decoded is not None) == with_feedback for row in output.state)
+    results = [y for y in output[:2] if y is not None]
+    torch.autograd.backward(results, [torch.randn_like(y) for y in results])
+    assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+def test_feedback_is_the_only_way_from_the_decoder_to_the_classes():
+    x = frames()
+    for feedback in (True, False):
+        network = tiny(feedback=feedback)
+        before = network(x).logits
+        with torch.no_grad():
+            for parameter in network.decoder.parameters():
+                parameter.mul_(-2)
+        after = network(x).logits
+        torch.testing.assert_close(after[:, 0], before[:, 0])
+        assert after[:, 1:].equal(before[:, 1:]) is not feedback
+
+
+def test_without_the_decoder_the_encoder_is_the_same():
+    network, x = tiny(feedback=False), frames()
+    alone = RLadder(TINY, SHAPE, decoder=False)
+    alone.load_state_dict({name: p for name, p in network.state_dict().items() if not name.startswith("decoder")})
+    assert len(alone.decoder) == 0
+    torch.testing.assert_close(alone(x).logits, network(x).logits)
+
+
+def test_without_prediction_the_classes_are_the_same():
+    network, x = tiny(), frames()
+    alone = RLadder(TINY, SHAPE, predict=False)
+    alone.load_state_dict({name: p for name, p in network.state_dict().items() if not name.startswith("decoder.0.")})
+    torch.testing.assert_close(alone(x).logits, network(x).logits)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_steps_make_the_sequence(training):
+    network, x = tiny(steps=3).train(training), frames(4)
+    whole = network(x)
+    for state in (None, network.initial_state(4)):
+        outputs = []
+        for t in range(4):
+            outputs.append(network.step(x[:, t], state, t))
+            state = outputs[-1].state
+        torch.testing.assert_close(torch.stack([o.prediction for o in outputs], 1), whole.prediction)
+        torch.testing.assert_close(torch.stack([o.logits for o in outputs], 1), whole.logits)
+        assert_same(state, whole.state)
+
+
+def test_a_sequence_can_be_cut_and_its_state_passed_on():
+    network, x = tiny(steps=4).eval(), frames(4)
+    whole = network(x)
+    first = network(x[:, :2])
+    second = network(x[:, 2:], first.state, step=2)
+    torch.testing.assert_close(torch.cat([first.prediction, second.prediction], 1), whole.prediction)
+    assert_same(second.state, whole.state)
+
+
+def test_initial_state():
+    state = tiny().initial_state(5)
+    assert [tuple(row.hidden.shape) for row in state] == [(5, 3, 8, 8), (5, 5, 4, 4), (5, 6)]
+    assert all(isinstance(row, RowState) and row.decoded.shape == row.cell.shape == row.hidden.shape for row in state)
+    assert not any(t.any() for t in flat(state))
+    assert all(row.decoded is None for row in tiny(feedback=False).initial_state(5))
+
+
+def test_running_statistics_are_kept_for_every_step():
+    network = tiny(steps=5)
+    network(frames(3, batch=8))
+    for norm in (network.encoder[1].norm, network.decoder["3"].preactivation, network.decoder["5"].preactivation):
+        assert norm.running_mean.shape[0] == 5
+        assert norm.running_mean[:3].ne(0).any(-1).all()
+        assert norm.running_mean[3:].eq(0).all()
+        assert len({row.flatten()[0].item() for row in norm.running_mean[:3]}) == 3
+    with torch.no_grad():
+        network.encoder[1].norm.running_mean[2] += 1
+    x = frames(3)
+    before = network.eval()(x)
+    with torch.no_grad():
+        network.encoder[1].norm.running_mean[2] -= 1
+    after = network(x)
+    assert after.logits[:, :2].equal(before.logits[:, :2])
+    assert not after.logits[:, 2].equal(before.logits[:, 2])
+
+
+def test_init_reaches_the_decoder():
+    network = RLadder(TINY, SHAPE, init="ladder")
+    assert network.decoder["3"].gate.equal(network.decoder["5"].content[:, :1].expand(5, 4))
+    assert network.decoder["3"].gate[0].eq(0).all()
+    assert network.decoder["1"].weights[2, 0].eq(0).all()
+    assert RLadder(TINY, SHAPE).decoder["3"].gate[0].eq(1).all()
+
+
+def test_reset_forgets_everything():
+    network, fresh = tiny(), RLadder(TINY, SHAPE).state_dict()
+    before = copy.deepcopy(network.state_dict())
+    network(frames())
+    network.reset_parameters()
+    for name, value in network.state_dict().items():
+        drawn = (value.dim() > 1 and name.endswith("weight")) or name == "encoder.6.bias" or "output_projection" in name
+        assert value.equal(fresh[name]) is not drawn, name
+        assert not drawn or not value.equal(before[name])
+
+
+def test_copies_and_stored_states_compute_the_same():
+    network, x = tiny(steps=2).eval(), frames()
+    stored = io.BytesIO()
+    torch.save(network.state_dict(), stored)
+    stored.seek(0)
+    loaded = RLadder(TINY, SHAPE, steps=2).eval()
+    loaded.load_state_dict(torch.load(stored, weights_only=True))
+    for twin in (copy.deepcopy(network), pickle.loads(pickle.dumps(network)), loaded):
+        assert_same(twin(x), network(x))
+    assert "predict=True" in str(network)
+
+
+def test_step_compiles_without_a_graph_break():
+    network, x = tiny(steps=2), frames(1)[:, 0]
+    reference, state = copy.deepcopy(network), tiny().initial_state(4)
+    torch.compiler.reset()
+    step = torch.compile(network.step, fullgraph=True, backend="aot_eager")
+    assert_same(step(x, state, 1), reference.step(x, state, 1))
+    for name, buffer in network.named_buffers():
+        torch.testing.assert_close(buffer, reference.get_buffer(name))
+
+
+def test_channels_last_gives_the_same_numbers():
+    network, x = tiny(), frames()
+    needed = network(x)
+    last = network.to(memory_format=torch.channels_last)
+    x = x.flatten(0, 1).to(memory_format=torch.channels_last).unflatten(0, (4, 3))
+    assert_same(last(x), needed, rtol=1e-3, atol=1e-3)
+
+
+def test_double_and_bfloat16():
+    assert tiny(dtype=torch.float64)(frames().double()).prediction.dtype == torch.float64
+    network, x = tiny(), frames()
+    needed = network(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert_same([y.float() for y in network(x)[:2]], needed[:2], rtol=0.1, atol=0.2)
+
+
+def test_it_learns():
+    """The next frame of a dot that moves right, and which of two rows it moves in."""
+    levels = (
+        Level(ConvLSTM(6, 3), ConvG3(3)),
+        Level(MaxPool(2), ConvG3(4)),
+        Level(Conv(6, 3), ConvG3(3)),
+        Level(AvgPool(2), G1()),
+        Level(LSTM(8), G1()),
+        Level(Dense(2)),
+    )
+    network = RLadder(levels, (1, 4, 8), steps=4)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    rows, columns = torch.arange(16) % 2, torch.arange(16) // 4
+    x = torch.zeros(16, 5, 1, 4, 8)
+    for t in range(5):
+        x[range(16), t, 0, 2 * rows, columns + t] = 1
+    for _ in range(60):
+        output = network(x[:, :4])
+        error = (output.prediction - x[:, 1:]).square().sum((2, 3, 4)).mean()
+        loss = error + torch.nn.functional.cross_entropy(output.logits[:, -1], rows)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert error < 0.2  # predicting nothing costs 1, copying costs 2
+    assert output.logits[:, -1].argmax(1).equal(rows)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: RLadder(TINY, SHAPE, alignment="above"), ValueError, "alignment: got 'above'"),
+        (lambda: RLadder(TINY, SHAPE, init="zeros"), ValueError, "init: got 'zeros'"),
+        (lambda: RLadder(TINY, SHAPE, feedback=1), TypeError, "feedback: got 1"),
+        (lambda: RLadder(TINY, SHAPE, steps=0), ValueError, "steps: got 0"),
+        (lambda: RLadder(table5, SHAPE), TypeError, "levels: got <function"),
+        (lambda: RLadder([], SHAPE), TypeError, r"levels: got \[\]"),
+        (lambda: RLadder([ConvLSTM(3, 3)], SHAPE), TypeError, r"levels: got \[ConvLSTM"),
+        (lambda: RLadder(TINY, (2,)), ValueError, r"input_shape: got \(2,\)"),
+        (lambda: RLadder(TINY, (2, 2, 2)), ValueError, r"levels\[4\].encoder: AvgPool.* leaves nothing"),
+        (lambda: RLadder(TINY, SHAPE, predict=False, classify=False), ValueError, "predict, classify: got no task"),
+        (lambda: RLadder(TINY[:-1], SHAPE, decoder=False), ValueError, "predict, classify: got no task"),
+        (lambda: RLadder([Level(LSTM(4)), Level(Conv(4, 3))], SHAPE), ValueError, r"levels\[1\].encoder: got \(4,\)"),
+        (lambda: RLadder([Level(LSTM(4), ConvG3(3))], SHAPE), ValueError, r"levels\[0\].decoder: got \(4,\) and "),
+        (lambda: RLadder([Level(AvgPool(4), Broadcast())], SHAPE), ValueError, r"levels\[0\].decoder: Broadcast: got"),
+        (lambda: tiny()(torch.rand(4, *SHAPE)), ValueError, r"frames: got shape .* needs \(N, T, 2, 8, 8\)"),
+        (lambda: tiny()(frames(0)), ValueError, "frames: got shape"),
+        (lambda: tiny()(None), TypeError, "frames: got NoneType"),
+        (lambda: tiny().step(frames()), ValueError, r"frame: got shape .* needs \(N, 2, 8, 8\)"),
+        (lambda: tiny()(frames(), tiny().initial_state(4)[:2]), ValueError, "state: got 2 rows, needs 3"),
+        (lambda: tiny()(frames(), tiny().initial_state(3)), ValueError, "got shape"),
+        (lambda: tiny()(frames().double()), TypeError, "input: got dtype torch.float64"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_small_has_the_widths_that_are_asked_for():
+    network = RLadder(small(low=3, high=5, units=7, classes=4), (1, 20, 20))
+    output = network(torch.rand(2, 2, 1, 20, 20))
+    assert output.prediction.shape == (2, 2, 1, 20, 20)
+    assert output.logits.shape == (2, 2, 4)
+    assert [row.hidden.shape[1:] for row in output.state] == [(3, 20, 20), (5, 10, 10), (7,)]

@@ -1,0 +1,116 @@
+"""The tables of Recurrent Ladder Networks (appendix D): every width, size and weight as printed there."""
+
+import pytest
+import torch
+
+from fastladder.models import RLadder, table5, table8, table9
+
+
+@pytest.fixture(scope="module")
+def ladder5():
+    torch.manual_seed(4)
+    return RLadder(table5(), (1, 32, 32), steps=5)
+
+
+def weights(network):
+    """The shape of every weight that is not a vector, by its name."""
+    return {name: tuple(p.shape) for name, p in network.named_parameters() if name.endswith("weight") and p.dim() > 1}
+
+
+def test_table5_levels(ladder5):
+    sizes = [(1, 32), *[(32, 32)] * 4, *[(32, 16)] * 2, *[(64, 16)] * 3, (64, 8), (128, 8), (64, 8), (32, 8), (32, 4)]
+    assert ladder5.shapes == [*[(c, n, n) for c, n in sizes], (16,), (10,)]
+    assert ladder5.recurrent == [1, 6, 15]
+
+
+def test_table5_encoder_weights(ladder5):
+    shapes = weights(ladder5.encoder)
+    for row, below in ((0, 1), (5, 32)):
+        assert shapes[f"{row}.input_projection.weight"] == (128, below, 3, 3)
+        assert shapes[f"{row}.hidden_projection.weight"] == (128, 32, 3, 3)
+        assert shapes[f"{row}.feedback_projection.weight"] == (128, 32, 3, 3)
+    widths = {1: (32, 32, 3), 2: (32, 32, 3), 3: (32, 32, 3), 6: (64, 32, 3), 7: (64, 64, 3), 8: (64, 64, 3)}
+    widths |= {10: (128, 64, 3), 11: (64, 128, 1), 12: (32, 64, 1)}
+    for row, (above, below, kernel) in widths.items():
+        assert shapes[f"{row}.convolution.weight"] == (above, below, kernel, kernel)
+    assert shapes["14.input_projection.weight"] == (64, 512)
+    assert shapes["14.feedback_projection.weight"] == (64, 16)
+    assert shapes["15.weight"] == (10, 16)
+    assert all(row.convolution.bias is None for row in ladder5.encoder if hasattr(row, "convolution"))
+
+
+def test_table5_decoder_weights(ladder5):
+    shapes = weights(ladder5.decoder)
+    # level: kernel of A, kernel of B, channels of top, lateral and hidden layer
+    cells = {0: (9, 9, 32, 1, 32), 4: (6, 3, 32, 32, 32), 5: (9, 9, 32, 32, 32), 9: (6, 3, 64, 64, 64)}
+    cells |= dict.fromkeys((1, 2, 3), (3, 3, 32, 32, 32)) | dict.fromkeys((7, 8), (3, 3, 64, 64, 64))
+    cells |= {6: (3, 3, 64, 32, 64), 10: (3, 3, 128, 64, 128), 11: (3, 3, 64, 128, 64), 12: (3, 3, 32, 64, 32)}
+    for level, (a, b, top, lateral, hidden) in cells.items():
+        transposed = level in (4, 9)
+        assert ladder5.decoder[str(level)].top_projection.stride == (2, 2) if transposed else (1, 1)
+        assert shapes[f"{level}.top_projection.weight"] == ((top, hidden, a, a) if transposed else (hidden, top, a, a))
+        assert shapes[f"{level}.lateral_projection.weight"] == (hidden, lateral, b, b)
+        assert shapes[f"{level}.output_projection.weight"] == (3 * lateral, hidden, 1, 1)
+    assert shapes["13.projection.weight"] == (2048, 512)
+    assert shapes["14.projection.weight"] == (512, 16)
+    assert len(ladder5.decoder) == 15
+
+
+def test_table5_runs(ladder5):
+    x = torch.rand(2, 2, 1, 32, 32)
+    output = ladder5(x)
+    assert output.prediction.shape == x.shape
+    assert output.logits.shape == (2, 2, 10)
+    for row, shape in zip(output.state, ((32, 32, 32), (32, 16, 16), (16,)), strict=True):
+        assert row.hidden.shape == row.cell.shape == row.decoded.shape == (2, *shape)
+    torch.autograd.backward(output[:2], [torch.randn_like(y) for y in output[:2]])
+    assert [name for name, p in ladder5.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+def test_table5_in_the_same_alignment():
+    network = RLadder(table5(), (1, 32, 32), alignment="same").eval()
+    assert network.decoder["5"].top_projection.kernel_size == (
+        6,
+        6,
+    )  # the literal reading of an even kernel, at stride 1
+    assert network.decoder["4"].top_projection.stride == (2, 2)
+    assert network(torch.rand(1, 1, 1, 32, 32)).prediction.shape == (1, 1, 1, 32, 32)
+
+
+def test_table8():
+    network = RLadder(table8(), (1, 88))
+    widths = [(1, 88), (32, 88), (64, 44), (96, 22), (128, 11), (160, 6), (160, 3), (96,)]
+    assert network.shapes == widths
+    shapes = weights(network)
+    assert [shapes[f"decoder.{level}.top_projection.weight"] for level in range(5)] == [
+        (3, 32, 3), (64, 96, 3), (96, 192, 3), (128, 288, 3), (160, 384, 3)
+    ]  # fmt: skip
+    assert [network.decoder[str(level)].top_projection.stride[0] for level in range(5)] == [1, 2, 2, 2, 2]
+    assert shapes["decoder.5.projection.weight"] == (960, 480)
+    assert shapes["decoder.6.projection.weight"] == (480, 96)
+    output = network(torch.rand(2, 3, 1, 88).round())
+    assert output.prediction.shape == (2, 3, 1, 88)
+    assert output.logits is None
+    assert [row.decoded.shape[1:] for row in output.state] == [*widths[1:6], (96,)]
+    output.prediction.backward(torch.randn_like(output.prediction))
+    assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+def test_table9():
+    network = RLadder(table9(), (4, 96, 96), steps=3).eval()
+    sizes = [(4, 96), *[(96, 48)] * 3, *[(192, 24)] * 3, *[(192, 12)] * 3, (11, 6), (11, 1)]
+    assert network.shapes == [*[(c, n, n) for c, n in sizes], (11,)]
+    assert network.recurrent == [1, 4, 7, 10]
+    shapes = weights(network)
+    assert shapes["encoder.0.input_projection.weight"] == (384, 4, 8, 8)
+    assert shapes["encoder.0.hidden_projection.weight"] == (384, 96, 5, 5)
+    assert shapes["encoder.3.feedback_projection.weight"] == (768, 192, 3, 3)
+    assert shapes["decoder.0.projection.weight"] == (96, 4, 8, 8)
+    assert shapes["decoder.11.projection.weight"] == (11, 11)
+    assert all(network.encoder[row].preactivation.running_mean.shape[0] == 3 for row in (0, 3, 6, 9))
+    with torch.no_grad():
+        output = network(torch.rand(1, 1, 4, 96, 96))
+    assert output.prediction.shape == (1, 1, 4, 96, 96)
+    assert output.logits.shape == (1, 1, 11)
+    assert [row.decoded.shape[1:] for row in output.state] == [network.shapes[level] for level in network.recurrent]

@@ -1,0 +1,145 @@
+"""The rows of the contract suite: one for every operator and way to call it. A new family joins by adding its rows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+import fastladder
+from fastladder import ops, reference
+
+ACTIVATION, PARAMETER = "activation", "parameter"
+Spec = dict[str, tuple[str, Callable[[int, int], tuple[int, ...]]]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One operator with fixed options.
+
+    `arguments` gives the tensors in the order of the operator: their kind and, from J projections and C channels, the
+    shape of a parameter or the number of channels of an activation.
+    """
+
+    operator: str
+    arguments: Spec
+    options: dict = field(default_factory=dict)
+    outputs: int = 1
+    projections: int = 0  # the first arguments that go into one list
+
+    @property
+    def name(self) -> str:
+        given = [f"{k}={v}" for k, v in self.options.items()]
+        count = [f"J={self.projections}"] if self.projections else []
+        bare = [] if "gain" in self.arguments or self.operator == "combine_g3" else ["bare"]
+        return "-".join([self.operator, *count, *given, *bare])
+
+    def call(self, *tensors: Tensor, where=ops):
+        positional = list(tensors)
+        if self.projections:
+            positional = [list(tensors[: self.projections]), *tensors[self.projections :]]
+        names = list(self.arguments)[self.projections - 1 if self.projections else 0 :]
+        named = {name: positional[i] for i, name in enumerate(names) if name in ("gain", "bias")}
+        positional = [p for name, p in zip(names, positional, strict=True) if name not in named]
+        result = getattr(where, self.operator)(*positional, **named, **self.options)
+        return result if isinstance(result, tuple) else (result,)
+
+    def inputs(self, shape, dtype=torch.float32, device="cpu", layout="contiguous", seed=0) -> list[Tensor]:
+        """Random tensors for an output of shape (N, C, *S)."""
+        generator = torch.Generator().manual_seed(seed)
+        batch, channels, *spatial = shape
+        tensors = []
+        for kind, of in self.arguments.values():
+            if kind == ACTIVATION:
+                x = torch.randn(batch, *of(channels), *spatial, generator=generator, dtype=torch.float64).to(dtype)
+                tensors.append(LAYOUTS[layout](x.to(device)))
+            else:
+                wide = torch.float64 if dtype == torch.float64 else torch.float32
+                x = torch.randn(*of(channels), generator=generator, dtype=torch.float64).to(wide)
+                tensors.append(x.to(device))
+        return tensors
+
+
+def activation(parts: int) -> tuple[str, Callable]:
+    return ACTIVATION, lambda channels: (parts * channels,)
+
+
+def parameter(*shape: int) -> tuple[str, Callable]:
+    """The last size counts output channels."""
+    return PARAMETER, lambda channels: (*shape[:-1], shape[-1] * channels)
+
+
+LAYOUTS = {
+    "contiguous": lambda x: x.contiguous(),
+    "channels_last": lambda x: x.movedim(1, -1).contiguous().movedim(-1, 1),
+    "strided": lambda x: torch.stack([x, torch.full_like(x, 7.0)], dim=-1)[..., 0],
+    "offset": lambda x: torch.cat([torch.full_like(x.flatten()[:1], 7.0).expand(3), x.flatten()])[3:].view(x.shape),
+    "transposed": lambda x: x.transpose(0, -1).contiguous().transpose(0, -1),
+    "expanded": lambda x: x[:, :, :1].expand(x.shape) if x.dim() > 2 else x[:1].expand(x.shape),
+}
+
+
+def _rows() -> list[Row]:
+    rows = []
+    for norm in ("none", "layer", "batch"):
+        for count in (1, 2, 3):
+            arguments = {f"projections[{j}]": activation(4) for j in range(count)} | {"cell": activation(1)}
+            affine = {"gain": parameter(count, 4), "bias": parameter(4)}
+            if count == 1:
+                rows.append(Row("lstm_gates", arguments, {"norm": norm}, 2, count))
+            rows.append(Row("lstm_gates", arguments | affine, {"norm": norm}, 2, count))
+        for squash in (False, True):
+            g1 = {"projection": activation(1), "lateral": activation(1), "gate": parameter(5, 1)}
+            g1 |= {"content": parameter(5, 1)}
+            options = {"norm": norm, "squash_gate": squash}
+            rows.append(Row("combine_g1", g1 | {"gain": parameter(1), "bias": parameter(1)}, options))
+        g2 = {"top": activation(3), "lateral": activation(3), "weights": parameter(3, 5, 1)}
+        rows.append(Row("combine_g2", g2, {"norm": norm}))
+        rows.append(Row("combine_g2", g2 | {"gain": parameter(2, 3), "bias": parameter(3)}, {"norm": norm}))
+        hidden = {"top": activation(1), "lateral": activation(1)}
+        rows.append(Row("combine_g3_hidden", hidden, {"norm": norm}))
+        rows.append(Row("combine_g3_hidden", hidden | {"gain": parameter(2, 1), "bias": parameter(1)}, {"norm": norm}))
+    rows.append(Row("combine_g3", {"projections": activation(3)}))
+    return rows
+
+
+ROWS = _rows()
+
+
+def evaluate(row: Row, inputs: list[Tensor], where=ops, unused: int | None = None) -> list[Tensor]:
+    """Outputs, then gradients of all inputs for random cotangents; `unused` names an output that gets none."""
+    leaves = [x.detach().requires_grad_() for x in inputs]
+    outputs = row.call(*leaves, where=where)
+    generator = torch.Generator().manual_seed(1)
+    used = [y for i, y in enumerate(outputs) if i != unused]
+    cotangents = [torch.randn(y.shape, generator=generator, dtype=torch.float64).to(y) for y in used]
+    gradients = torch.autograd.grad(used, leaves, cotangents, allow_unused=True)
+    return [*outputs, *(torch.zeros_like(x) if g is None else g for x, g in zip(leaves, gradients, strict=True))]
+
+
+def distance(x: Tensor, truth: Tensor) -> float:
+    """Largest error relative to the root mean square of the true values, or to 0.1 where those are smaller."""
+    if truth.numel() == 0:
+        return 0.0
+    scale = truth.double().square().mean().sqrt().clamp_min(0.1)
+    return ((x.double() - truth.double()).abs().max() / scale).item()
+
+
+# A handful of float32 roundings of 6e-8 each, multiplied by gains and slopes, in a different order on either side.
+FLOOR = 5e-6
+
+
+def assert_as_good_as_reference(
+    row: Row, inputs: list[Tensor], floor: float = FLOOR, unused: int | None = None
+) -> None:
+    """Against float64, the fused operator errs at most twice as much as the reference in the same dtype."""
+    got = evaluate(row, inputs, unused=unused)
+    same_dtype = evaluate(row, inputs, where=reference, unused=unused)
+    with fastladder.use_backend("reference"):
+        truth = evaluate(row, [x.double() for x in inputs], where=reference, unused=unused)
+    labels = [f"output {i}" for i in range(row.outputs)] + [f"gradient of {name}" for name in row.arguments]
+    for label, x, y, z in zip(labels, got, same_dtype, truth, strict=True):
+        assert x.shape == z.shape, label
+        assert x.dtype == y.dtype, label
+        bound = 2 * distance(y, z) + floor
+        assert distance(x, z) <= bound, f"{label}: error {distance(x, z):.2e}, reference {distance(y, z):.2e}"

@@ -1,0 +1,75 @@
+import subprocess
+import sys
+
+import pytest
+
+import fastladder
+from fastladder.cli import COMMANDS, main
+
+
+def python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"fastladder {fastladder.__version__}\n"
+
+
+def test_help_lists_the_commands(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert all(f"  {command} " in text for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"fastladder {command}" in capsys.readouterr().out
+
+
+def test_doctor_and_help_import_no_extra_package():
+    done = python("""
+import sys
+from fastladder.cli import main
+assert main(["doctor"]) == 0
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+print(sorted({"lightning", "jsonargparse", "matplotlib", "rich", "sklearn", "tensorboard"} & set(sys.modules)))
+""")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("command", "package"),
+    [("train", "lightning"), ("evaluate", "jsonargparse"), ("demo", "rich"), ("demo", "matplotlib")],
+)
+def test_a_missing_package_is_named_with_the_remedy(command, package):
+    done = python(f"""
+import sys
+sys.modules["{package}"] = None
+from fastladder.cli import main
+sys.exit(main(["{command}"]))
+""")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert package in done.stderr
+    assert "pip install 'fastladder[train]'" in done.stderr
+
+
+def test_an_interrupt_before_the_training_is_one_line(monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastladder.info.doctor", interrupted)
+    assert main(["doctor"]) == 130
+    assert capsys.readouterr().err == "fastladder: interrupted\n"

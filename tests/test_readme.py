@@ -1,0 +1,18 @@
+"""The examples of README.md run as they are printed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+
+
+def test_there_are_three():
+    assert len(EXAMPLES) == 3
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=["ConvLSTM", "operator", "RLadder"])
+def test_example_runs(example):
+    exec(compile(example, str(README), "exec"), {"__name__": "example"})
