@@ -1,5 +1,6 @@
 """What happens beside the steps of a training: the record of the run, its last checkpoint and the progress bar."""
 
+import atexit
 import time
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import distributed
 
 RECORD = "fastladder"  # where a checkpoint keeps its RunRecord
 
@@ -69,6 +71,22 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         trainer.save_checkpoint(self.path)
+
+
+class LeaveProcessGroup(Callback):
+    """Ends the process group of a training on several processes while the interpreter still lives.
+
+    Lightning does so for nccl only; a thread of gloo that outlives the interpreter can abort the process as it exits.
+    """
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if distributed.is_initialized():
+            atexit.register(self._leave)
+
+    @staticmethod
+    def _leave() -> None:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
 
 
 class TrainingProgress(Callback):

@@ -3,19 +3,20 @@
 import logging
 import tempfile
 import warnings
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
-from fastladder.experiments.callbacks import RECORD, LastCheckpoint, RunRecord, TrainingProgress
+from fastladder.experiments.callbacks import RECORD, LastCheckpoint, LeaveProcessGroup, RunRecord, TrainingProgress
 from fastladder.experiments.errors import NonFiniteCostError, RunError
 
 # What a resumed run may have otherwise: where it runs. All else decides the numbers.
@@ -161,7 +162,7 @@ def train(
         save_on_train_epoch_end=True,
     )
     csv = CSVLogger(folder.path, "logs")  # a resumed run opens a new version below logs/
-    callbacks = [record, TrainingProgress(console), best, LastCheckpoint(folder.last)]
+    callbacks: list[Callback] = [record, TrainingProgress(console), best, LastCheckpoint(folder.last)]
     if minutes is not None:
         callbacks.insert(0, Timer(timedelta(minutes=minutes), interval="epoch", verbose=False))
     trainer = make_trainer(
@@ -201,7 +202,7 @@ def evaluate(task: LightningModule, data: LightningDataModule, options: dict[str
     return {name.removeprefix("test/"): value for name, value in scores.items()}
 
 
-def make_trainer(options: dict[str, Any], **more: Any) -> Trainer:
+def make_trainer(options: dict[str, Any], *, callbacks: Sequence[Callback] = (), **more: Any) -> Trainer:
     """A Trainer that leaves the screen to us and the batches to the data module.
 
     Raises:
@@ -214,6 +215,7 @@ def make_trainer(options: dict[str, Any], **more: Any) -> Trainer:
         return Trainer(
             **options,
             **more,
+            callbacks=[*callbacks, LeaveProcessGroup()],
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
