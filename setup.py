@@ -21,7 +21,8 @@ from torch.utils.cpp_extension import BuildExtension, include_paths, library_pat
 TORCH_TARGET = "0x020a000000000000"  # LibTorch stable ABI of 2.10: one binary serves every later version
 CUDA_ARCHITECTURES = ["8.0", "9.0", "10.0", "12.0+PTX"]
 DEFINES = [("TORCH_TARGET_VERSION", TORCH_TARGET)]
-# Without errno and traps the compiler may vectorise; NaN and infinity keep their meaning (no -ffast-math).
+# Without errno and traps the compiler may vectorise; NaN and infinity keep their meaning (no -ffast-math). GCC's notes
+# on how vectors are passed (-Wpsabi) are for callers built by other compilers, of which there are none.
 CXX_FLAGS = [
     "-std=c++17",
     "-O3",
@@ -32,6 +33,7 @@ CXX_FLAGS = [
     "-Wall",
     "-Wno-psabi",
 ]
+CXX = shlex.split(os.environ.get("CXX", "g++"))  # links the CUDA kernels; may begin with a launcher such as ccache
 NVCC_FLAGS = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-Xcompiler", "-fPIC,-fvisibility=hidden"]
 
 
@@ -119,7 +121,7 @@ class BuildExtensions(BuildExtension):
         output.parent.mkdir(parents=True, exist_ok=True)
         libraries = [f"-L{path}" for path in [*self.torch_libraries(objects_dir), str(home / "lib64")]]
         named = ["-Wl,--no-as-needed", "-ltorch_cpu", "-ltorch_cuda", "-lcudart_static", "-lrt", "-lpthread", "-ldl"]
-        run([os.environ.get("CXX", "g++"), "-shared", "-o", str(output), *objects, *libraries, *named])
+        run([*CXX, "-shared", "-o", str(output), *objects, *libraries, *named])
 
     def torch_libraries(self, scratch: Path) -> list[str]:
         """Where libtorch_cuda is to be linked from; a torch without CUDA has none, so an empty one stands in."""
@@ -127,7 +129,7 @@ class BuildExtensions(BuildExtension):
             return library_paths()
         stub = scratch / "libtorch_cuda.so"
         name = "-Wl,-soname,libtorch_cuda.so"
-        run([os.environ.get("CXX", "g++"), "-shared", name, "-x", "c++", os.devnull, "-o", str(stub)])
+        run([*CXX, "-shared", name, "-x", "c++", os.devnull, "-o", str(stub)])
         return [*library_paths(), str(scratch)]
 
 

@@ -1,7 +1,8 @@
 """Which implementation an operator runs on: the reference, the compiled extension ("native") or Triton.
 
 The choice is, in order: the innermost `use_backend` block, the last global `use_backend` call, the environment
-variable FASTLADDER_BACKEND, and "auto".
+variable FASTLADDER_BACKEND, and "auto". What is wrong with the variable is raised by the first operator and not by the
+import, so that the command `fastladder` can answer it in one line.
 """
 
 import importlib
@@ -25,6 +26,9 @@ _absent: dict[tuple[str, str], str | None] = {
     ("native", "cpu"): extension.load_error,
     ("native", "cuda"): extension.cuda_load_error,
 }
+
+# What was asked for. The environment's choice is checked later, when all that it can name has been loaded.
+_requested = os.environ.get("FASTLADDER_BACKEND", "auto")
 
 
 def _load_triton() -> None:
@@ -89,6 +93,7 @@ def select_backend(family: str, device: torch.device, dtype: torch.dtype) -> str
     """The backend that runs `family` on this device: "reference", "native" or "triton".
 
     Raises:
+        ValueError: FASTLADDER_BACKEND names no backend.
         RuntimeError: the backend that was asked for does not run on this device.
         TypeError: it does not take this dtype there (float64 is for the CPU kernels and the reference).
     """
@@ -100,20 +105,26 @@ def select_backend(family: str, device: torch.device, dtype: torch.dtype) -> str
                 return name
         return "reference"
     if _requested != "reference":
-        reason = _absent.get((_requested, device.type), f"there are no kernels for devices of type {device.type!r}")
+        reason = unavailable_reason(_requested, device.type)
         if reason is not None:
+            check_environment()
             raise RuntimeError(f"backend {_requested!r} cannot run {family} on {device}: {reason}")
         if wide and (_requested == "triton" or device.type == "cuda"):
             raise TypeError(f"backend {_requested!r} cannot run {family} on {device} in {dtype}: use 'reference'")
     return _requested
 
 
+def check_environment() -> None:
+    """Checks FASTLADDER_BACKEND, where it is what decides.
+
+    Raises:
+        ValueError: it names no backend.
+        RuntimeError: that backend runs nowhere on this machine; the message gives the load error and its remedy.
+    """
+    _check(_requested, "environment variable FASTLADDER_BACKEND")  # `use_backend` has checked what it sets
+
+
 def start() -> None:
-    """Honours FASTLADDER_BACKEND. Runs once, when every operator has been declared."""
-    global _requested
-    if torch.cuda.is_available():
+    """Loads what the first operator may need. Runs once, when every operator has been declared."""
+    if torch.cuda.is_available() or _requested == "triton":
         _load_triton()
-    _requested = _check(os.environ.get("FASTLADDER_BACKEND", "auto"), "environment variable FASTLADDER_BACKEND")
-
-
-_requested = "auto"

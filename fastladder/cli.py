@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from fastladder import __version__, info
+from fastladder import __version__, backends, info
 from fastladder.data.idx import DataError
 from fastladder.experiments.errors import NonFiniteCostError, RunError
 
@@ -14,6 +14,7 @@ COMMANDS = {
     "demo": ("fastladder.experiments.demo", "train a small network in five minutes and show what it learned"),
     "train": ("fastladder.experiments.commands", "train a network"),
     "evaluate": ("fastladder.experiments.commands", "evaluate a run on the test sequences"),
+    "reproduce": ("fastladder.experiments.reproduce", "train the rows of a paper's table and print it"),
     "doctor": (None, "print backends, build and versions, and what is absent"),
 }
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
@@ -59,6 +60,7 @@ def _run(arguments: list[str]) -> int:
     module, _ = COMMANDS[parsed.command]
     if module is None:
         return _doctor(parsed.arguments)
+    _check_backend()
     try:
         commands_module = importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -68,8 +70,16 @@ def _run(arguments: list[str]) -> int:
     return getattr(commands_module, f"{parsed.command}_command")(parsed.arguments)
 
 
+def _check_backend() -> None:
+    try:
+        backends.check_environment()
+    except (ValueError, RuntimeError) as error:
+        raise RunError(str(error)) from None
+
+
 def _doctor(arguments: list[str]) -> int:
     parser = _Parser(prog="fastladder doctor", description=COMMANDS["doctor"][1])
     parser.parse_args(arguments)
     print(info.doctor())
+    _check_backend()  # last: what is wrong with it is easier to mend with the report
     return 0

@@ -6,8 +6,6 @@ from torch import Tensor
 
 from fastladder.kernels.normalization import (
     Normalization,
-    Partials,
-    Sums,
     backpropagate,
     preactivation,
     run_backward,
@@ -93,7 +91,7 @@ def combine_g1_backward_kernel(
     content,  # (5, C)
     normalization,  # see Normalization
     projection_gradients,  # once (N, C, *S), or None where this pass only sums
-    lateral_gradient,  # (N, C, *S)
+    lateral_gradient,  # (N, C, *S), written along with these
     sums,  # see Sums
     partials,  # see Partials; weights are those of the gate, then those of the content
     inverse_count,
@@ -141,7 +139,7 @@ def combine_g1(
     layout = Layout.of(projection, parts=1)
     y = empty_like_layout(projection, projection.shape[1])
     projection, lateral = in_layout_of(projection, projection, lateral)
-    mean, rstd = statistics([projection], layout, norm, eps, parts=1)
+    mean, rstd = statistics([projection], layout, norm, eps)
     arguments = (lateral, gate.contiguous(), content.contiguous(), Normalization.of(gain, bias, norm, mean, rstd), y)
     layout.launch(combine_g1_kernel, y, projection, *arguments, norm=norm, squash_gate=squash_gate)
     return y, mean, rstd
@@ -166,30 +164,16 @@ def combine_g1_backward(
     lateral_gradient = empty_like_layout(projection, projection.shape[1])
     grad_y = projection.new_zeros(projection.shape) if grad_y is None else grad_y
     projection, lateral, grad_y = in_layout_of(projection, projection, lateral, grad_y)
-    gate, content = gate.contiguous(), content.contiguous()
-    normalization = Normalization.of(gain, bias, norm, mean, rstd)
-
-    def run_pass(projection_gradients: tuple[Tensor, ...] | None, sums: Sums, partials: Partials) -> None:
-        layout.launch(
-            combine_g1_backward_kernel,
-            projection,
-            grad_y,
-            projection,
-            lateral,
-            gate,
-            content,
-            normalization,
-            projection_gradients,
-            lateral_gradient,
-            sums,
-            partials,
-            layout.inverse_count(norm, parts=1),
-            norm=norm,
-            squash_gate=squash_gate,
-        )
-
     (gradient,), grad_gain, grad_bias, grad_weights = run_backward(
-        run_pass, layout, [projection], gain, bias, norm, parts=1, weights=10
+        combine_g1_backward_kernel,
+        layout,
+        [projection],
+        (grad_y, projection, lateral, gate.contiguous(), content.contiguous()),
+        Normalization.of(gain, bias, norm, mean, rstd),
+        norm,
+        weights=10,
+        outputs=[lateral_gradient],
+        squash_gate=squash_gate,
     )
     grad_gate, grad_content = (half.clone() for half in grad_weights.split(5))
     return gradient, lateral_gradient, grad_gate, grad_content, grad_gain, grad_bias
@@ -267,7 +251,7 @@ def combine_g2(
     layout = Layout.of(top, parts=3, thread_elements=4)
     y = empty_like_layout(top, layout.channels)
     top, lateral = in_layout_of(top, top, lateral)
-    mean, rstd = statistics([top, lateral], layout, norm, eps, parts=3, groups=3)
+    mean, rstd = statistics([top, lateral], layout, norm, eps, groups=3)
     normalization = Normalization.of(gain, bias, norm, mean, rstd)
     layout.launch(combine_g2_kernel, y, top, lateral, weights.contiguous(), normalization, y, norm=norm)
     return y, mean, rstd
@@ -289,27 +273,15 @@ def combine_g2_backward(
     layout = Layout.of(top, parts=3, thread_elements=4)
     grad_y = top.new_zeros(top.shape[0], layout.channels, *top.shape[2:]) if grad_y is None else grad_y
     top, lateral, grad_y = in_layout_of(top, top, lateral, grad_y)
-    weights = weights.contiguous()
-    normalization = Normalization.of(gain, bias, norm, mean, rstd)
-
-    def run_pass(projection_gradients: tuple[Tensor, ...] | None, sums: Sums, partials: Partials) -> None:
-        layout.launch(
-            combine_g2_backward_kernel,
-            top,
-            grad_y,
-            top,
-            lateral,
-            weights,
-            normalization,
-            projection_gradients,
-            sums,
-            partials,
-            layout.inverse_count(norm, parts=3, groups=3),
-            norm=norm,
-        )
-
     gradients, grad_gain, grad_bias, grad_weights = run_backward(
-        run_pass, layout, [top, lateral], gain, bias, norm, parts=3, groups=3, weights=15
+        combine_g2_backward_kernel,
+        layout,
+        [top, lateral],
+        (grad_y, top, lateral, weights.contiguous()),
+        Normalization.of(gain, bias, norm, mean, rstd),
+        norm,
+        groups=3,
+        weights=15,
     )
     return *gradients, grad_weights.view(weights.shape), grad_gain, grad_bias
 
@@ -367,7 +339,7 @@ def combine_g3_hidden(
     layout = Layout.of(top, parts=1)
     u = empty_like_layout(top, top.shape[1])
     top, lateral = in_layout_of(top, top, lateral)
-    mean, rstd = statistics([top, lateral], layout, norm, eps, parts=1)
+    mean, rstd = statistics([top, lateral], layout, norm, eps)
     normalization = Normalization.of(gain, bias, norm, mean, rstd)
     layout.launch(combine_g3_hidden_kernel, u, top, lateral, normalization, u, norm=norm)
     return u, mean, rstd
@@ -388,24 +360,14 @@ def combine_g3_hidden_backward(
     layout = Layout.of(top, parts=1)
     grad_u = top.new_zeros(top.shape) if grad_u is None else grad_u
     top, lateral, grad_u = in_layout_of(top, top, lateral, grad_u)
-    normalization = Normalization.of(gain, bias, norm, mean, rstd)
-
-    def run_pass(projection_gradients: tuple[Tensor, ...] | None, sums: Sums, partials: Partials) -> None:
-        layout.launch(
-            combine_g3_hidden_backward_kernel,
-            top,
-            grad_u,
-            top,
-            lateral,
-            normalization,
-            projection_gradients,
-            sums,
-            partials,
-            layout.inverse_count(norm, parts=1),
-            norm=norm,
-        )
-
-    gradients, grad_gain, grad_bias, _ = run_backward(run_pass, layout, [top, lateral], gain, bias, norm, parts=1)
+    gradients, grad_gain, grad_bias, _ = run_backward(
+        combine_g3_hidden_backward_kernel,
+        layout,
+        [top, lateral],
+        (grad_u, top, lateral),
+        Normalization.of(gain, bias, norm, mean, rstd),
+        norm,
+    )
     return *gradients, grad_gain, grad_bias
 
 

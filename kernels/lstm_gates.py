@@ -6,8 +6,6 @@ from torch import Tensor
 
 from fastladder.kernels.normalization import (
     Normalization,
-    Partials,
-    Sums,
     backpropagate,
     preactivation,
     run_backward,
@@ -70,7 +68,7 @@ def lstm_gates_backward_kernel(
     cell,  # (N, C, *S)
     normalization,  # see Normalization
     projection_gradients,  # J times (N, 4C, *S), or None where this pass only sums
-    cell_gradient,  # (N, C, *S), or None likewise
+    cell_gradient,  # (N, C, *S), written along with these
     sums,  # see Sums
     partials,  # see Partials
     inverse_count,
@@ -99,7 +97,7 @@ def lstm_gates_backward_kernel(
     d_forget = d_cell * old_cell * f * (1.0 - f)
     d_candidate = d_cell * i * (1.0 - g * g)
     d = (d_input, d_forget, d_candidate, d_output)
-    if cell_gradient is not None:
+    if writes:
         store_part(cell_gradient, d_cell * f, tile, 0, 1)
     backpropagate(
         d, normalized, projection_gradients, normalization, sums, partials, inverse_count, tile, norm, channels_last
@@ -113,7 +111,7 @@ def lstm_gates(
     leader = projections[0]
     layout = Layout.of(leader, parts=4)
     *projections, cell = in_layout_of(leader, *projections, cell)
-    mean, rstd = statistics(projections, layout, norm, eps, parts=4)
+    mean, rstd = statistics(projections, layout, norm, eps)
     hidden, new_cell = (empty_like_layout(leader, cell.shape[1]) for _ in range(2))
     normalization = Normalization.of(gain, bias, norm, mean, rstd)
     layout.launch(lstm_gates_kernel, leader, tuple(projections), cell, normalization, hidden, new_cell, norm=norm)
@@ -136,25 +134,14 @@ def lstm_gates_backward(
     leader = projections[0]
     layout = Layout.of(leader, parts=4, thread_elements=4)
     *projections, cell, grad_hidden, grad_cell = in_layout_of(leader, *projections, cell, grad_hidden, grad_cell)
-    normalization = Normalization.of(gain, bias, norm, mean, rstd)
     cell_gradient = empty_like_layout(leader, cell.shape[1])
-
-    def run_pass(projection_gradients: tuple[Tensor, ...] | None, sums: Sums, partials: Partials) -> None:
-        layout.launch(
-            lstm_gates_backward_kernel,
-            leader,
-            grad_hidden,
-            grad_cell,
-            tuple(projections),
-            cell,
-            normalization,
-            projection_gradients,
-            None if projection_gradients is None else cell_gradient,
-            sums,
-            partials,
-            layout.inverse_count(norm, parts=4),
-            norm=norm,
-        )
-
-    gradients, grad_gain, grad_bias, _ = run_backward(run_pass, layout, projections, gain, bias, norm, parts=4)
+    gradients, grad_gain, grad_bias, _ = run_backward(
+        lstm_gates_backward_kernel,
+        layout,
+        projections,
+        (grad_hidden, grad_cell, tuple(projections), cell),
+        Normalization.of(gain, bias, norm, mean, rstd),
+        norm,
+        outputs=[cell_gradient],
+    )
     return gradients, cell_gradient, grad_gain, grad_bias

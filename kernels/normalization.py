@@ -15,8 +15,8 @@ passes over the activations, and both compute d anew: that moves fewer bytes tha
 Every sum is made of partial sums, one a program, in a fixed order: results are the same from run to run.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -164,7 +164,7 @@ def merge_moments_kernel(
 
 
 def statistics(
-    projections: list[Tensor], layout: Layout, norm: str, eps: float, *, parts: int, groups: int = 1
+    projections: list[Tensor], layout: Layout, norm: str, eps: float, *, groups: int = 1
 ) -> tuple[Tensor, Tensor]:
     """Mean and reciprocal deviation of each projection, shaped as `empty_statistics` says."""
     leader = projections[0]
@@ -173,7 +173,7 @@ def statistics(
         return mean.zero_(), rstd.zero_()
     if norm == "none":
         return mean, rstd
-    channels, positions = parts * layout.channels, layout.positions
+    channels, positions = layout.parts * layout.channels, layout.positions
     count, subgroups = mean[0].numel(), 1
     per_column = norm == "batch" and layout.channels_last
     if per_column:
@@ -350,31 +350,42 @@ def backpropagate(
 
 
 def run_backward(
-    run_pass: Callable[[tuple[Tensor, ...] | None, Sums, Partials], None],
+    kernel: Any,
     layout: Layout,
     projections: list[Tensor],
-    gain: Tensor | None,
-    bias: Tensor | None,
+    arguments: Sequence[Any],
+    normalization: Normalization,
     norm: str,
     *,
-    parts: int,
     groups: int = 1,
     weights: int = 0,
+    outputs: Sequence[Tensor] = (),
+    **options: Any,
 ) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
-    """Runs the one or two passes that `norm` needs: run_pass(gradients of the projections, sums, partial sums).
+    """Runs a backward kernel in the one or two passes that `norm` needs.
+
+    The kernel takes `arguments`, the normalization, the gradients of the projections (None in a pass that only sums),
+    `outputs`, which it writes along with these, the sums, the partial sums, and 1 / how many elements share a mean.
 
     Answers the gradients of the projections, of gain and bias (empty where there is none) and of the `weights`
     parameters a channel, (weights, C).
     """
-    leader, count = projections[0], len(projections)
+    leader, count, parts = projections[0], len(projections), layout.parts
+    gain, bias = normalization.gain, normalization.bias
     new_empty = lambda *shape: leader.new_empty(shape, dtype=torch.float32)  # noqa: E731
     gradients = tuple(empty_like_layout(leader, p.shape[1]) for p in projections)
+    inverse_count = layout.inverse_count(norm, groups)
     chunks, channels = layout.channel_partials, layout.channels
     channel_partials = Partials(
         bias=new_empty(chunks, parts, channels) if bias is not None or norm == "batch" else None,
         gain=new_empty(chunks, count * parts, channels) if gain is not None or norm == "batch" else None,
         weights=new_empty(chunks, weights, channels) if weights else None,
     )
+
+    def run_pass(written: tuple[Tensor, ...] | None, sums: Sums, partials: Partials) -> None:
+        results = (written, *outputs, sums, partials)
+        layout.launch(kernel, leader, *arguments, normalization, *results, inverse_count, norm=norm, **options)
+
     if norm == "layer":
         per_row = new_empty(2, count, layout.samples, layout.rows_per_sample, groups, layout.column_blocks)
         run_pass(None, Sums(), Partials(sample=per_row))

@@ -30,6 +30,7 @@ class Layout:
     """The rows and columns of activations (N, parts * C, *S), and the blocks for a kernel that reads them."""
 
     samples: int
+    parts: int
     channels: int  # of one part
     positions: int  # the number of elements of S
     channels_last: bool  # also where there is one position
@@ -45,7 +46,7 @@ class Layout:
         elements = WARPS * 32 * min(thread_elements, VECTOR_BYTES // leader.element_size())
         widest = LINE_BYTES // leader.element_size() if last else elements
         block_columns = min(triton.next_power_of_2(max(channels if last else positions, 1)), widest)
-        return cls(samples, channels, positions, last, elements // block_columns, block_columns)
+        return cls(samples, parts, channels, positions, last, elements // block_columns, block_columns)
 
     @property
     def rows_per_sample(self) -> int:
@@ -72,11 +73,11 @@ class Layout:
         """How many partial sums there are of each channel."""
         return self.row_blocks if self.channels_last else self.column_blocks * self.samples
 
-    def inverse_count(self, norm: str, parts: int, groups: int = 1) -> float:
+    def inverse_count(self, norm: str, groups: int = 1) -> float:
         """1 / how many elements share a mean."""
         if norm == "none":
             return 1.0
-        count = self.samples if norm == "batch" else parts * self.channels // groups
+        count = self.samples if norm == "batch" else self.parts * self.channels // groups
         return 1.0 / max(count * self.positions, 1)
 
     def launch(self, kernel: Any, leader: Tensor, *arguments: Any, **options: Any) -> None:

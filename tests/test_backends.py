@@ -12,6 +12,7 @@ from fastladder import backends
 
 CPU = torch.device("cpu")
 PRINT = "import torch; print(fastladder.backends.select_backend('f', torch.device('cpu'), torch.float32))"
+WRONG = "FASTLADDER_BACKEND: got 'fastest', needs one of 'auto', 'reference', 'native', 'triton'"
 
 
 def selected(device=CPU, dtype=torch.float32):
@@ -51,9 +52,31 @@ def test_global_setting_stays():
 def test_environment_variable():
     code = "import fastladder;" + PRINT
     assert python(code, FASTLADDER_BACKEND="reference").stdout.strip() == "reference"
-    wrong = python(code, FASTLADDER_BACKEND="fastest")
-    assert wrong.returncode != 0
-    assert "FASTLADDER_BACKEND: got 'fastest', needs one of 'auto'" in wrong.stderr
+
+
+def test_a_wrong_environment_variable_is_raised_by_the_first_operator():
+    call = "import torch, fastladder; print('imported'); fastladder.ops.combine_g3(torch.ones(2, 3))"
+    run = python(call, FASTLADDER_BACKEND="fastest")
+    assert run.returncode != 0
+    assert run.stdout.strip() == "imported"
+    assert run.stderr.rstrip().endswith(f"ValueError: environment variable {WRONG}")
+
+
+def test_an_absent_backend_in_the_environment_variable(monkeypatch):
+    monkeypatch.setattr(backends, "_requested", "native")
+    for device in ("cpu", "cuda"):
+        monkeypatch.setitem(backends._absent, ("native", device), "it is broken; mend it")
+    with pytest.raises(RuntimeError, match="FASTLADDER_BACKEND: backend 'native' is not available: it is broken; mend"):
+        selected()
+
+
+def test_use_backend_overrides_a_wrong_environment_variable(monkeypatch):
+    monkeypatch.setattr(backends, "_requested", "fastest")
+    with fastladder.use_backend("reference"):
+        assert selected() == "reference"
+        backends.check_environment()
+    with pytest.raises(ValueError, match=WRONG):
+        selected()
 
 
 def test_unknown_backend():
@@ -71,7 +94,8 @@ def test_absent_backend_says_why_and_what_to_do():
 
 
 def test_backend_that_does_not_run_on_the_device():
-    with fastladder.use_backend("native"), pytest.raises(RuntimeError, match="'native' cannot run lstm_gates on meta"):
+    refused = f"'native' cannot run lstm_gates on meta: {backends.unavailable_reason('native', 'meta')}"
+    with fastladder.use_backend("native"), pytest.raises(RuntimeError, match=refused):
         selected(torch.device("meta"))
 
 

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -7,8 +8,9 @@ import fastladder
 from fastladder.cli import COMMANDS, main
 
 
-def python(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+def python(code, **environment):
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=120)
 
 
 def test_version(capsys):
@@ -64,6 +66,16 @@ sys.exit(main(["{command}"]))
     assert done.stderr.count("\n") == 1, done.stderr
     assert package in done.stderr
     assert "pip install 'fastladder[train]'" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["doctor", "train", "demo"])
+def test_a_wrong_backend_in_the_environment_is_one_line(command):
+    code = f"import sys; from fastladder.cli import main; sys.exit(main(['{command}']))"
+    done = python(code, FASTLADDER_BACKEND="fastest")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "FASTLADDER_BACKEND: got 'fastest', needs one of 'auto'" in done.stderr
+    assert ("Backends" in done.stdout) == (command == "doctor")
 
 
 def test_an_interrupt_before_the_training_is_one_line(monkeypatch, capsys):

@@ -1,7 +1,7 @@
 """Data: digits from several sources, and the sequences made of them. Imports neither models nor operators."""
 
-from fastladder.data.dataset import OccludedMovingDigits, Sequence
-from fastladder.data.digits import Digits, Splits, bundled_digits, split_digits
+from fastladder.data.dataset import UNLABELLED, OccludedMovingDigits, OptimalReconstructions, Sequence
+from fastladder.data.digits import Digits, Splits, balanced_draw, bundled_digits, split_digits
 from fastladder.data.idx import DataError, read_idx
 from fastladder.data.mnist_files import mnist, mnist_splits
 from fastladder.data.moving import (
@@ -19,13 +19,16 @@ from fastladder.data.moving import (
 __all__ = [
     "PAPER",
     "SMALL",
+    "UNLABELLED",
     "VELOCITIES",
     "DataError",
     "Digits",
     "MovingDigits",
     "OccludedMovingDigits",
+    "OptimalReconstructions",
     "Sequence",
     "Splits",
+    "balanced_draw",
     "bundled_digits",
     "coverage",
     "mnist",

@@ -10,7 +10,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fastladder.data.digits import Digits
-from fastladder.data.moving import PAPER, MovingDigits, occlude, render, trajectories
+from fastladder.data.moving import PAPER, MovingDigits, occlude, optimal_reconstruction, render, trajectories
+
+UNLABELLED = -100
+"""The label of a digit whose class is not to be known: what `torch.nn.functional.cross_entropy` passes over."""
 
 
 class Sequence(NamedTuple):
@@ -19,7 +22,7 @@ class Sequence(NamedTuple):
     Attributes:
         observed: (T, 1, H, W) float32, behind the occluders: the input, and one frame on the target of a prediction.
         clean: (T, 1, H, W) float32, the same without occluders, which no model is shown.
-        label: () int64, the digit.
+        label: () int64, the digit, or `UNLABELLED`.
         position: (T, 2) int64, row and column of the digit's upper left corner.
     """
 
@@ -40,6 +43,7 @@ class OccludedMovingDigits(Dataset[Sequence]):
         digits: the images, of height and width `config.digit_size`.
         config: how they move and what hides them.
         seed: 0 or more.
+        labelled: (M,) bool, the digits whose label is told; missing means all.
         device: where the frames are made. Other than "cpu" only with a DataLoader that has no workers.
     """
 
@@ -49,6 +53,7 @@ class OccludedMovingDigits(Dataset[Sequence]):
         config: MovingDigits = PAPER,
         *,
         seed: int = 0,
+        labelled: Tensor | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         size = config.digit_size
@@ -57,11 +62,16 @@ class OccludedMovingDigits(Dataset[Sequence]):
             raise ValueError(f"digits: got images of shape {shape}, needs (M, {size}, {size}) by config.digit_size")
         if seed < 0:
             raise ValueError(f"seed: got {seed}, needs 0 or more")
+        if labelled is not None and (labelled.shape != digits.labels.shape or labelled.dtype != torch.bool):
+            shape = tuple(labelled.shape)
+            raise ValueError(f"labelled: got {labelled.dtype} of shape {shape}, needs bool, one for each digit")
         self.digits = digits
         self.config = config
         self.seed = seed
         self.images = digits.images.to(device)
         self.labels = digits.labels.to(device)
+        if labelled is not None:
+            self.labels = self.labels.where(labelled.to(device), UNLABELLED)
         self.resample(0)
 
     def resample(self, epoch: int) -> None:
@@ -92,6 +102,22 @@ class OccludedMovingDigits(Dataset[Sequence]):
         return [Sequence(*fields) for fields in zip(*self[indices], strict=True)]
 
     def fingerprint(self) -> str:
-        """The sha256 of digits, configuration and seed in hex: with the epoch it decides every frame."""
-        parts = f"{self.digits.fingerprint()} {self.config} {self.seed}"
+        """The sha256 of digits, labels, configuration and seed in hex: with the epoch it decides every frame."""
+        parts = f"{self.digits.fingerprint()} {self.config} {self.seed} {self.labels.tolist()}"
         return hashlib.sha256(parts.encode()).hexdigest()
+
+
+class OptimalReconstructions(OccludedMovingDigits):
+    """What can be known of the digit at the end of each sequence, in place of the frames: see `optimal_reconstruction`.
+
+    Arguments as for `OccludedMovingDigits`, whose sequences these sum up: `observed` is (1, 1, H, W), the
+    reconstruction as the only frame.
+    """
+
+    def __getitem__(self, index: int | Indices[int] | slice | Tensor) -> Sequence:
+        """The reconstruction of one digit, or of several as one batch."""
+        sequence = super().__getitem__(index)
+        if isinstance(index, (int, np.integer)):
+            return sequence  # made of a batch of one, below
+        known = optimal_reconstruction(self.images[index], sequence.position, self.config)
+        return sequence._replace(observed=known[:, None])

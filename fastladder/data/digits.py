@@ -55,6 +55,15 @@ class Digits:
         index = indices if isinstance(indices, slice) else torch.as_tensor(indices)
         return Digits(self.images[index], self.labels[index], self.source)
 
+    def repeated(self, times: int) -> "Digits":
+        """All digits, and then all again, until each is there so many times."""
+        return self.subset(torch.arange(len(self)).repeat(times))
+
+    def joined(self, other: "Digits") -> "Digits":
+        """These digits and then the others."""
+        images, labels = torch.cat([self.images, other.images]), torch.cat([self.labels, other.labels])
+        return Digits(images, labels, self.source)
+
     def fingerprint(self) -> str:
         """The sha256 of images and labels in hex: equal for equal content, whatever the source is called."""
         digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
@@ -110,3 +119,34 @@ def split_digits(digits: Digits, fractions: tuple[float, float, float] = (0.7, 0
     order = order[np.argsort(standing, kind="stable")]
     bounds = np.round(np.cumsum(fractions)[:2] * len(digits)).astype(int)
     return Splits(*(digits.subset(np.sort(part)) for part in np.split(order, bounds)))
+
+
+def balanced_draw(labels: Tensor, count: int, seed: int = 0) -> Tensor:
+    """Chooses which digits keep their labels: the same number of every class, at random.
+
+    Args:
+        labels: (M,) int64.
+        count: how many digits are chosen; a multiple of the number of classes.
+        seed: the same seed chooses the same digits.
+
+    Returns:
+        (M,) bool, true where a digit is chosen.
+
+    Raises:
+        ValueError: the classes cannot all have the same number, or one has too few digits; the message says which.
+    """
+    classes, members = labels.cpu().unique(return_counts=True)
+    share, rest = divmod(count, len(classes))
+    if count < 1 or rest:
+        raise ValueError(f"labels: got {count}, a balanced draw needs a multiple of the {len(classes)} classes")
+    if share > members.min():
+        scarce = classes[members.argmin()]
+        raise ValueError(
+            f"labels: got {count}, {share} of every class, but there are {members.min()} digits of class {scarce}"
+        )
+    generator = np.random.default_rng(seed)
+    chosen = torch.zeros(len(labels), dtype=torch.bool)
+    for label in classes:
+        indices = (labels.cpu() == label).nonzero()[:, 0].numpy()
+        chosen[generator.choice(indices, share, replace=False)] = True
+    return chosen

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import distributed
 
+from fastladder.experiments.schedules import learning_rate
+
 RECORD = "fastladder"  # where a checkpoint keeps its RunRecord
 
 
@@ -22,8 +24,8 @@ class RunRecord(Callback):
         environment: where it runs, from `fastladder.info.environment`.
 
     Attributes:
-        history: for every epoch its number from 1, the steps so far, every metric, and the sequences and seconds of its
-            training steps.
+        history: for every epoch its number from 1, the steps so far, its learning rate at the end, every metric, and
+            the sequences and seconds of its training steps.
     """
 
     def __init__(self, configuration: dict[str, Any], environment: dict[str, Any]) -> None:
@@ -44,7 +46,11 @@ class RunRecord(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
-        epoch = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
+        epoch = {
+            "epoch": trainer.current_epoch + 1,
+            "step": trainer.global_step,
+            "learning_rate": learning_rate(trainer),
+        }
         self.history.append({**epoch, **metrics, "sequences": self._sequences, "seconds": self._seconds})
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -71,6 +77,25 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         trainer.save_checkpoint(self.path)
+
+
+class Deadline(Callback):
+    """Ends a training after the first epoch that ends too late.
+
+    Args:
+        minutes: from now.
+
+    Attributes:
+        passed: whether the training was cut off.
+    """
+
+    def __init__(self, minutes: float) -> None:
+        self.end = time.monotonic() + 60 * minutes
+        self.passed = False
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.passed = time.monotonic() > self.end and trainer.current_epoch + 1 < (trainer.max_epochs or 0)
+        trainer.should_stop = trainer.should_stop or self.passed
 
 
 class LeaveProcessGroup(Callback):

@@ -38,10 +38,10 @@ def train_command(arguments: list[str]) -> int:
     console = Console()
     record = RunRecord(configuration, environment(configuration["seed"]))
     try:
-        trainer = train(task, data, record, folder, resume=options.resume, minutes=options.minutes, console=console)
+        train(task, data, record, folder, resume=options.resume, minutes=options.minutes, console=console)
     except KeyboardInterrupt:
         return interrupted("train", arguments, folder)
-    if trainer.is_global_zero:
+    if task.global_rank == 0:
         evaluation = shlex.join(["fastladder", "evaluate", "--run", str(folder.path)])
         console.print(f"the run is in {folder.path}; next: {evaluation}", soft_wrap=True, highlight=False)
     return 0

@@ -114,8 +114,7 @@ def build(
     try:
         seed_everything(seed, verbose=False)
         data = MovingDigitsData(**configuration["data"], folder=data_dir, download=download, seed=seed)
-        config = data.config
-        task = MovingDigitsTask(**configuration["model"], frame_size=config.frame_size, frames=config.frames)
+        task = MovingDigitsTask(**configuration["model"], frame_size=data.config.frame_size, frames=data.frames)
     except (TypeError, ValueError) as error:
         raise RunError(str(error)) from None
     return task, data

@@ -4,19 +4,25 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, Timer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
-from fastladder.experiments.callbacks import RECORD, LastCheckpoint, LeaveProcessGroup, RunRecord, TrainingProgress
+from fastladder.experiments.callbacks import (
+    RECORD,
+    Deadline,
+    LastCheckpoint,
+    LeaveProcessGroup,
+    RunRecord,
+    TrainingProgress,
+)
 from fastladder.experiments.errors import NonFiniteCostError, RunError
 
 # What a resumed run may have otherwise: where it runs. All else decides the numbers.
@@ -98,15 +104,18 @@ def check_same_configuration(checkpoint: dict[str, Any], path: Path, asked: dict
     Raises:
         RunError: the checkpoint is of another configuration; the message names what differs.
     """
-    saved = _decisive(checkpoint[RECORD]["configuration"])
-    wanted = _decisive(asked)
-    differences = [
+    if found := differences(checkpoint[RECORD]["configuration"], asked):
+        raise RunError(f"{path}: a checkpoint of another configuration ({found})")
+
+
+def differences(there: dict[str, Any], asked: dict[str, Any]) -> str:
+    """In which keys two configurations differ that decide the numbers; empty where they do not."""
+    saved, wanted = _decisive(there), _decisive(asked)
+    return "; ".join(
         f"{key} {saved.get(key)!r} there, {wanted.get(key)!r} asked"
         for key in sorted(saved.keys() | wanted.keys())
         if saved.get(key) != wanted.get(key)
-    ]
-    if differences:
-        raise RunError(f"{path}: a checkpoint of another configuration ({'; '.join(differences)})")
+    )
 
 
 def _decisive(configuration: dict[str, Any]) -> dict[str, Any]:
@@ -125,9 +134,10 @@ def train(
     folder: RunFolder,
     *,
     resume: bool = False,
+    validate: bool = True,
     minutes: float | None = None,
     console: Console,
-) -> Trainer:
+) -> bool:
     """Trains until the configured number of epochs, from the start or from the folder's last checkpoint.
 
     Args:
@@ -136,8 +146,12 @@ def train(
         record: its configuration's section "trainer" goes to `lightning.pytorch.Trainer`.
         folder: where the run is kept.
         resume: go on from the last checkpoint, to the same numbers as an unbroken run on the same machine.
-        minutes: stop after the first epoch that ends later than this, counting from the start of the run.
+        validate: whether there is a validation after every epoch. Without it there is no best checkpoint.
+        minutes: stop after the first epoch that ends later than this, counting from now.
         console: where progress is shown.
+
+    Returns:
+        Whether the training came to its end: it did not run out of time.
 
     Raises:
         RunError: an option is wrong, the folder cannot be written, or its checkpoint cannot be resumed from. Nothing
@@ -147,27 +161,31 @@ def train(
     """
     if minutes is not None and not minutes > 0:
         raise RunError(f"minutes: got {minutes}, needs a number above 0")
-    epochs = record.configuration["trainer"]["max_epochs"]
+    options = record.configuration["trainer"]
+    epochs = options["max_epochs"]
     if epochs is None or epochs < 1:
         raise RunError(f"trainer.max_epochs: got {epochs}, needs 1 or more: the learning rate falls over that many")
     if resume:
         checkpoint = read_checkpoint(folder.last)
         check_same_configuration(checkpoint, folder.last, record.configuration)
         load_weights(task, checkpoint, folder.last)
-    best = ModelCheckpoint(
-        folder.path,
-        "best",
-        monitor="valid/cost",
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )
+    callbacks: list[Callback] = [record, TrainingProgress(console), LastCheckpoint(folder.last)]
+    if validate:
+        best = ModelCheckpoint(
+            folder.path,
+            "best",
+            monitor="valid/cost",
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        )
+        callbacks.insert(2, best)
+    else:
+        options = {**options, "limit_val_batches": 0}
+    deadline = Deadline(float("inf") if minutes is None else minutes)
     csv = CSVLogger(folder.path, "logs")  # a resumed run opens a new version below logs/
-    callbacks: list[Callback] = [record, TrainingProgress(console), best, LastCheckpoint(folder.last)]
-    if minutes is not None:
-        callbacks.insert(0, Timer(timedelta(minutes=minutes), interval="epoch", verbose=False))
     trainer = make_trainer(
-        record.configuration["trainer"],
-        callbacks=callbacks,
+        options,
+        callbacks=[deadline, *callbacks],
         logger=[csv, TensorBoardLogger(folder.path, "logs", version=csv.version)],
         default_root_dir=folder.path,
         num_sanity_val_steps=0,
@@ -183,10 +201,10 @@ def train(
         raise KeyboardInterrupt from None
     except NonFiniteCostError as error:
         raise NonFiniteCostError(f"{error}; the last good checkpoint is {folder.last}") from None
-    if trainer.current_epoch < epochs and trainer.is_global_zero:
+    if deadline.passed and trainer.is_global_zero:
         done = f"{trainer.current_epoch} of {epochs} epochs are done after {minutes:g} minutes"
-        console.print(f"{done}; --resume with more --minutes goes on", highlight=False, soft_wrap=True)
-    return trainer
+        console.print(f"{done}; --resume goes on", highlight=False, soft_wrap=True)
+    return not deadline.passed
 
 
 def evaluate(task: LightningModule, data: LightningDataModule, options: dict[str, Any]) -> dict[str, float]:

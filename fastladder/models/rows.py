@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from fastladder.nn import G1, LSTMCell, StepBatchNorm
 from fastladder.nn.convolution import convolution
+from fastladder.nn.reset import reset_children
 
 MAX_POOLS: dict[int, type[nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
 AVERAGE_POOLS: dict[int, type[nn.Module]] = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
@@ -22,8 +23,7 @@ class NormalizedConv(nn.Module):
         self.norm = StepBatchNorm(output_size, steps=steps, **factory)
 
     def reset_parameters(self) -> None:
-        for module in self.children():
-            module.reset_parameters()  # type: ignore[operator]
+        reset_children(self)
 
     def forward(self, input: Tensor, *, step: int = 0) -> Tensor:
         return self.norm(self.convolution(input), step).relu()

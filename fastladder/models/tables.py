@@ -38,6 +38,30 @@ def table5() -> tuple[Level, ...]:
     )
 
 
+def table6() -> tuple[Level, ...]:
+    """The temporal baseline of Occluded Moving MNIST: Table 7 with an LSTM below its softmax."""
+    return (*table7()[:-1], Level(LSTM(16)), Level(Dense(10)))
+
+
+def table7() -> tuple[Level, ...]:
+    """The static classifier of Occluded Moving MNIST: the encoder of Table 5 without its recurrent rows."""
+    return (
+        Level(Conv(32, 3)),
+        Level(Conv(32, 3)),
+        Level(Conv(32, 3)),
+        Level(MaxPool(2)),
+        Level(Conv(64, 3)),
+        Level(Conv(64, 3)),
+        Level(Conv(64, 3)),
+        Level(MaxPool(2)),
+        Level(Conv(128, 3)),
+        Level(Conv(64, 1)),
+        Level(Conv(32, 1)),
+        Level(AvgPool(2)),
+        Level(Dense(10)),
+    )
+
+
 def table8() -> tuple[Level, ...]:
     """Polyphonic music: frames (1, 88), one row of keys, so that the (1, 3) filters of the paper have one dimension.
 
@@ -89,5 +113,23 @@ def small(low: int = 8, high: int = 24, units: int = 32, classes: int = 10) -> t
         Level(Conv(2 * high, 3), ConvG3(3)),
         Level(AvgPool(2), G1()),
         Level(LSTM(units), G1()),
+        Level(Dense(classes)),
+    )
+
+
+def small_temporal(low: int = 8, high: int = 24, units: int = 32, classes: int = 10) -> tuple[Level, ...]:
+    """Table 6 in miniature, the temporal baseline beside `small`. Arguments as there."""
+    return (*small_static(low, high, classes)[:-1], Level(LSTM(units)), Level(Dense(classes)))
+
+
+def small_static(low: int = 8, high: int = 24, classes: int = 10) -> tuple[Level, ...]:
+    """Table 7 in miniature, the static classifier beside `small`. Arguments as there."""
+    return (
+        Level(Conv(low, 3)),
+        Level(MaxPool(2)),
+        Level(Conv(high, 3)),
+        Level(MaxPool(2)),
+        Level(Conv(2 * high, 3)),
+        Level(AvgPool(2)),
         Level(Dense(classes)),
     )

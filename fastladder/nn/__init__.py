@@ -8,6 +8,7 @@ from fastladder.nn.conv_lstm import ConvLSTM
 from fastladder.nn.conv_lstm_cell import ConvLSTMCell
 from fastladder.nn.g1 import G1, ConvG1
 from fastladder.nn.lstm_cell import LSTMCell
+from fastladder.nn.mean_teacher import MeanTeacher
 
 __all__ = [
     "G1",
@@ -18,5 +19,6 @@ __all__ = [
     "ConvLSTM",
     "ConvLSTMCell",
     "LSTMCell",
+    "MeanTeacher",
     "StepBatchNorm",
 ]

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from fastladder import ops
 from fastladder.nn.activation import CONTENT, GATE, check_init, fill_activation
-from fastladder.nn.checks import check_features, check_size, check_sizes
-from fastladder.nn.convolution import Sizes, convolution, odd_kernel_size, project_top, top_projection
-from fastladder.nn.preactivation import Preactivation
+from fastladder.nn.checks import check_size
+from fastladder.nn.convolution import Sizes
+from fastladder.nn.projected_pair import ProjectedPair
 
 
-class ConvG2(nn.Module):
+class ConvG2(ProjectedPair):
     r"""The convolutional decoder cell G2 (Recurrent Ladder Networks, Premont-Schwarz et al., 2017, appendix A.2).
 
     .. math::
@@ -52,48 +52,33 @@ class ConvG2(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        check_size("top_size", top_size)
-        check_size("lateral_size", lateral_size)
+        check_size("lateral_size", lateral_size)  # before it is multiplied
+        super().__init__(
+            top_size,
+            lateral_size,
+            3 * lateral_size,
+            kernel_size,
+            stride=stride,
+            lateral_kernel_size=lateral_kernel_size,
+            norm=norm,
+            dims=dims,
+            steps=steps,
+            device=device,
+            dtype=dtype,
+        )
         check_init(init)
-        self.top_size, self.lateral_size, self.dims, self.init = top_size, lateral_size, dims, init
-        if lateral_kernel_size is None:
-            lateral_kernel_size = odd_kernel_size(check_sizes("kernel_size", kernel_size, dims))
-        factory: dict[str, Any] = {"device": device, "dtype": dtype}
-        options = factory | {"dims": dims}
-        self.top_projection = top_projection(top_size, 3 * lateral_size, kernel_size, stride=stride, **options)
-        self.lateral_projection = convolution(lateral_size, 3 * lateral_size, lateral_kernel_size, **options)
-        self.preactivation = Preactivation(2, 3 * lateral_size, norm=norm, steps=steps, **factory)
-        self.weights = nn.Parameter(torch.empty(3, 5, lateral_size, **factory))
+        self.init = init
+        self.weights = nn.Parameter(torch.empty(3, 5, lateral_size, device=device, dtype=dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Convolutions as `torch.nn.Conv2d` draws them, gains 1, biases 0, and the weights of f as `init` says."""
-        for module in (self.top_projection, self.lateral_projection, self.preactivation):
-            module.reset_parameters()  # type: ignore[operator]
+        super().reset_parameters()
         for weights, default in zip(self.weights, (CONTENT, CONTENT, GATE), strict=True):
             fill_activation(weights, self.init, default)
 
-    def forward(self, top: Tensor, lateral: Tensor, *, step: int = 0) -> Tensor:
-        """Mixes two messages, each of them from the top and the lateral.
-
-        Args:
-            top: (N, top_size, *S').
-            lateral: (N, lateral_size, *S).
-            step: the time step, for the running statistics of norm "batch".
-
-        Returns:
-            y, shaped like `lateral`.
-
-        Raises:
-            ValueError, TypeError: an argument has a wrong shape, dtype or device; the message names it.
-        """
-        check_features("top", top, self.top_size, self.dims, self.top_projection.weight)
-        check_features("lateral", lateral, self.lateral_size, self.dims, self.lateral_projection.weight)
-        from_top = project_top(self.top_projection, top, lateral.shape[2:])
-        from_lateral = self.lateral_projection(lateral)
-        options = self.preactivation([from_top, from_lateral], step)
-        return ops.combine_g2(from_top, from_lateral, self.weights, **options)
+    def combine(self, top: Tensor, lateral: Tensor, **normalization: Any) -> Tensor:
+        return ops.combine_g2(top, lateral, self.weights, **normalization)
 
     def extra_repr(self) -> str:
         return f"{self.top_size}, {self.lateral_size}, init={self.init!r}"

@@ -3,15 +3,15 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastladder import ops
-from fastladder.nn.checks import check_features, check_size, check_sizes
-from fastladder.nn.convolution import Sizes, convolution, odd_kernel_size, project_top, top_projection
-from fastladder.nn.preactivation import Preactivation
+from fastladder.nn.checks import check_size
+from fastladder.nn.convolution import Sizes, convolution
+from fastladder.nn.projected_pair import ProjectedPair
 
 
-class ConvG3(nn.Module):
+class ConvG3(ProjectedPair):
     r"""The convolutional decoder cell G3 (Recurrent Ladder Networks, Premont-Schwarz et al., 2017, appendix A.3).
 
     .. math::
@@ -51,45 +51,27 @@ class ConvG3(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        check_size("top_size", top_size)
-        check_size("lateral_size", lateral_size)
         check_size("hidden_size", hidden_size)
-        self.top_size, self.lateral_size, self.hidden_size, self.dims = top_size, lateral_size, hidden_size, dims
-        if lateral_kernel_size is None:
-            lateral_kernel_size = odd_kernel_size(check_sizes("kernel_size", kernel_size, dims))
-        factory: dict[str, Any] = {"device": device, "dtype": dtype}
-        options = factory | {"dims": dims}
-        self.top_projection = top_projection(top_size, hidden_size, kernel_size, stride=stride, **options)
-        self.lateral_projection = convolution(lateral_size, hidden_size, lateral_kernel_size, **options)
-        self.preactivation = Preactivation(2, hidden_size, norm=norm, steps=steps, **factory)
-        self.output_projection = convolution(hidden_size, 3 * lateral_size, 1, bias=True, **options)
+        super().__init__(
+            top_size,
+            lateral_size,
+            hidden_size,
+            kernel_size,
+            stride=stride,
+            lateral_kernel_size=lateral_kernel_size,
+            norm=norm,
+            dims=dims,
+            steps=steps,
+            device=device,
+            dtype=dtype,
+        )
+        self.hidden_size = hidden_size
+        self.output_projection = convolution(
+            hidden_size, 3 * lateral_size, 1, dims=dims, bias=True, device=device, dtype=dtype
+        )
 
-    def reset_parameters(self) -> None:
-        """Convolutions as `torch.nn.Conv2d` draws them, gains 1 and the bias c 0."""
-        for module in self.children():
-            module.reset_parameters()  # type: ignore[operator]
-
-    def forward(self, top: Tensor, lateral: Tensor, *, step: int = 0) -> Tensor:
-        """Decodes the lateral in the light of the top.
-
-        Args:
-            top: (N, top_size, *S').
-            lateral: (N, lateral_size, *S).
-            step: the time step, for the running statistics of norm "batch".
-
-        Returns:
-            y, shaped like `lateral`.
-
-        Raises:
-            ValueError, TypeError: an argument has a wrong shape, dtype or device; the message names it.
-        """
-        check_features("top", top, self.top_size, self.dims, self.top_projection.weight)
-        check_features("lateral", lateral, self.lateral_size, self.dims, self.lateral_projection.weight)
-        from_top = project_top(self.top_projection, top, lateral.shape[2:])
-        from_lateral = self.lateral_projection(lateral)
-        options = self.preactivation([from_top, from_lateral], step)
-        hidden = ops.combine_g3_hidden(from_top, from_lateral, **options)
+    def combine(self, top: Tensor, lateral: Tensor, **normalization: Any) -> Tensor:
+        hidden = ops.combine_g3_hidden(top, lateral, **normalization)
         return ops.combine_g3(self.output_projection(hidden))
 
     def extra_repr(self) -> str:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from fastladder.nn.checks import check_features, check_size, check_sizes
 from fastladder.nn.convolution import Sizes, convolution, odd_kernel_size
+from fastladder.nn.reset import reset_children
 
 
 class ConvGRUCell(nn.Module):
@@ -52,8 +53,7 @@ class ConvGRUCell(nn.Module):
 
     def reset_parameters(self) -> None:
         """Weights and biases as `torch.nn.Conv2d` draws them."""
-        for projection in (self.input_projection, self.hidden_projection):
-            projection.reset_parameters()  # type: ignore[operator]
+        reset_children(self)
 
     def forward(self, input: Tensor, state: Tensor | None = None) -> Tensor:
         """One time step.

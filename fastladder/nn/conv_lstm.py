@@ -12,6 +12,7 @@ from fastladder.nn.checks import check_size, check_sizes
 from fastladder.nn.conv_lstm_cell import ConvLSTMCell
 from fastladder.nn.convolution import Sizes, odd_kernel_size
 from fastladder.nn.lstm_cell import State
+from fastladder.nn.reset import reset_children
 from fastladder.ops.checks import check_flag
 
 
@@ -79,8 +80,7 @@ class ConvLSTM(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draws the parameters of all cells anew."""
-        for cell in self.children():
-            cell.reset_parameters()  # type: ignore[operator]
+        reset_children(self)
 
     def forward(
         self, input: Tensor | PackedSequence, state: State | None = None, lengths: Tensor | Sequence[int] | None = None

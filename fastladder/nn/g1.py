@@ -10,6 +10,7 @@ from fastladder.nn.activation import CONTENT, GATE, check_init, fill_activation
 from fastladder.nn.checks import check_features, check_size
 from fastladder.nn.convolution import Sizes, project_top, top_projection
 from fastladder.nn.preactivation import Preactivation
+from fastladder.nn.reset import reset_children
 
 
 class ProjectedG1(nn.Module):
@@ -43,8 +44,7 @@ class ProjectedG1(nn.Module):
 
     def reset_parameters(self) -> None:
         """The projection as its class draws it, gain 1, bias 0, and gate and content as `init` says."""
-        self.projection.reset_parameters()  # type: ignore[operator]
-        self.preactivation.reset_parameters()
+        reset_children(self)
         fill_activation(self.gate, self.init, GATE)
         fill_activation(self.content, self.init, CONTENT)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from fastladder import ops
 from fastladder.nn.checks import check_features, check_size
 from fastladder.nn.preactivation import Preactivation
+from fastladder.nn.reset import reset_children
 
 State = tuple[Tensor, Tensor]
 
@@ -35,10 +36,7 @@ class GatedCell(nn.Module):
 
     def reset_parameters(self) -> None:
         """Weights as `torch.nn.Linear` and `torch.nn.Conv2d` draw them; biases 0, but `forget_bias` at forget gates."""
-        for projection in (self.input_projection, self.hidden_projection, self.feedback_projection):
-            if projection is not None:
-                projection.reset_parameters()  # type: ignore[operator]
-        self.preactivation.reset_parameters()
+        reset_children(self)
         if self.preactivation.bias is not None:
             nn.init.constant_(self.preactivation.bias[self.hidden_size : 2 * self.hidden_size], self.forget_bias)
 

@@ -7,10 +7,10 @@ import yaml
 
 from fastladder.cli import main
 from fastladder.data import Digits, Splits
-from fastladder.experiments import occluded_moving_digits
 from fastladder.experiments.callbacks import RECORD
 from fastladder.experiments.configuration import build, make_parser, parse
 from fastladder.experiments.occluded_moving_digits import costs_and_scores
+from fastladder.experiments.occluded_moving_digits import data as occluded_data
 from fastladder.experiments.training import read_checkpoint
 
 
@@ -131,7 +131,7 @@ def test_the_papers_configuration(tiny, tmp_path, monkeypatch):
         asked.append((str(folder), download))
         return Splits(noise, noise, noise)
 
-    monkeypatch.setattr(occluded_moving_digits, "mnist_splits", read)
+    monkeypatch.setattr(occluded_data, "mnist_splits", read)
     options = ["--config=paper", "--model.network=small", *tiny, "--trainer.max_epochs=1", "--data-dir=here"]
     assert main(["train", *options, f"--run={tmp_path}"]) == 0
     assert asked == [("here", False)]

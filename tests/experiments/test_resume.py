@@ -90,7 +90,7 @@ def test_a_run_that_ran_out_of_time_resumes_to_the_same_numbers(unbroken, tiny, 
     assert main(["train", *tiny, f"--run={tmp_path}", "--minutes=1e-6"]) == 0
     assert "1 of 3 epochs" in capsys.readouterr().out
     assert len(numbers(tmp_path)["history"]) == 1
-    assert main(["train", *tiny, f"--run={tmp_path}", "--minutes=9", "--resume"]) == 0
+    assert main(["train", *tiny, f"--run={tmp_path}", "--resume"]) == 0
     assert_same(numbers(tmp_path), numbers(unbroken))
 
 

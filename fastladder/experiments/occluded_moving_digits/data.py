@@ -1,0 +1,151 @@
+"""The sequences of a run: which digits, which labels, in which batches."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from fastladder.data import (
+    PAPER,
+    SMALL,
+    Digits,
+    OccludedMovingDigits,
+    OptimalReconstructions,
+    Sequence,
+    Splits,
+    balanced_draw,
+    bundled_digits,
+    mnist_splits,
+    split_digits,
+)
+from fastladder.experiments.errors import RunError
+
+# The sequences to choose by and to report on are the same for every run. Those to learn from depend on its seed.
+VALID_SEED, TEST_SEED = 1_000_001, 1_000_002
+
+
+class MovingDigitsData(LightningDataModule):
+    """Batches of occluded moving digits, every digit as often as any other.
+
+    The batches depend on the seed and the epoch alone, so that a resumed run sees what an unbroken one sees. Several
+    processes share each batch, so that they see together what one process would.
+
+    Args:
+        source: "bundled", the 8 x 8 digits of scikit-learn on 20 x 20, or "mnist", halved to 14 x 14 on 32 x 32 as in
+            the paper.
+        view: "frames", or "reconstruction": of each sequence the optimal reconstruction only, as one frame.
+        batch_size: sequences in a batch, over all processes.
+        sequences_per_digit: how many sequences there are of every digit.
+        resample: whether every epoch has new trajectories; else each epoch shows the same sequences.
+        labels: how many digits of the training set have a label, the same number of every class; None: all.
+        unlabelled: whether the training set's other digits are shown too: half of every batch is then drawn from the
+            digits with a label, half from all.
+        join_validation: whether the validation set is part of the training set; its digits count as unlabelled where
+            `labels` is given.
+        folder: where MNIST lies; None looks at FASTLADDER_DATA.
+        download: fetch MNIST into that folder if it is not there.
+        seed: of trajectories, order and the choice of labels.
+    """
+
+    def __init__(
+        self,
+        source: Literal["bundled", "mnist"] = "bundled",
+        view: Literal["frames", "reconstruction"] = "frames",
+        batch_size: int = 100,
+        sequences_per_digit: int = 1,
+        resample: bool = True,
+        labels: int | None = None,
+        unlabelled: bool = False,
+        join_validation: bool = False,
+        folder: str | None = None,
+        download: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value in dict(batch_size=batch_size, sequences_per_digit=sequences_per_digit).items():
+            if value < 1:
+                raise ValueError(f"{name}: got {value}, needs 1 or more")
+        if unlabelled and labels is None:
+            raise ValueError("unlabelled: got True, needs a number of labels: without one, all digits have theirs")
+        if unlabelled and batch_size % 2:
+            raise ValueError(f"batch_size: got {batch_size}, needs an even number, half of it with labels")
+        self.config = SMALL if source == "bundled" else PAPER
+        self.dataset_type = OccludedMovingDigits if view == "frames" else OptimalReconstructions
+        self.frames = self.config.frames if view == "frames" else 1
+        self.batch_size, self.resample, self.unlabelled, self.seed = batch_size, resample, unlabelled, seed
+        digits = self._read(source, folder, download)
+        self.labelled = None if labels is None else balanced_draw(digits.train.labels, labels, seed)
+        if join_validation:
+            if self.labelled is not None:
+                self.labelled = torch.cat([self.labelled, torch.zeros(len(digits.valid), dtype=torch.bool)])
+            digits = digits._replace(train=digits.train.joined(digits.valid))
+        self.digits = Splits(*(part.repeated(sequences_per_digit) for part in digits))
+        if self.labelled is not None:
+            self.labelled = self.labelled.repeat(sequences_per_digit)
+        if len(self.digits.train) < batch_size:
+            raise ValueError(f"batch_size: got {batch_size}, needs {len(self.digits.train)}, the training set, or less")
+
+    @staticmethod
+    def _read(source: str, folder: str | None, download: bool) -> Splits:
+        if source == "bundled":
+            return split_digits(bundled_digits())
+        splits = mnist_splits(Path(folder) if folder else None, download=download)
+        return Splits(*(part.halved() for part in splits))
+
+    def setup(self, stage: str) -> None:
+        processes = self.trainer.world_size if self.trainer else 1
+        if self.batch_size % processes:
+            raise RunError(f"batch_size: got {self.batch_size}, needs a multiple of the {processes} processes")
+        self.train = self._sequences(self.digits.train, self.seed, self.labelled)
+        self.valid = self._sequences(self.digits.valid, VALID_SEED)
+        self.test = self._sequences(self.digits.test, TEST_SEED)
+
+    def _sequences(self, digits: Digits, seed: int, labelled: Tensor | None = None) -> OccludedMovingDigits:
+        device = self.trainer.strategy.root_device if self.trainer else "cpu"
+        return self.dataset_type(digits, self.config, seed=seed, labelled=labelled, device=device)
+
+    def train_dataloader(self) -> DataLoader[Sequence]:
+        """One epoch: all training digits once, its last batch left out if it would be smaller.
+
+        Where only some digits have a label, an epoch shows those again and again until it is as long. The trainer asks
+        for a new one every epoch.
+        """
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        self.train.resample(epoch if self.resample else 0)
+        _, mixed = np.random.SeedSequence((self.seed, epoch)).generate_state(2)
+        generator = torch.Generator().manual_seed(int(mixed))
+        everything = torch.arange(len(self.train))
+        labelled = everything if self.labelled is None else everything[self.labelled]
+        sources = [labelled, everything] if self.unlabelled else [labelled]
+        share = self.batch_size // len(sources)
+        steps = len(everything) // share
+        parts = [draw(source, steps * share, generator).view(steps, share) for source in sources]
+        return self._loader(self.train, torch.cat(parts, 1))
+
+    def val_dataloader(self) -> DataLoader[Sequence]:
+        return self._loader(self.valid, torch.arange(len(self.valid)).split(self.batch_size))
+
+    def test_dataloader(self) -> DataLoader[Sequence]:
+        return self._loader(self.test, torch.arange(len(self.test)).split(self.batch_size))
+
+    def fingerprints(self) -> dict[str, str]:
+        """The sha256 of everything that decides the sequences, for train, valid and test."""
+        parts = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {name: dataset.fingerprint() for name, dataset in parts.items()}
+
+    def _loader(self, dataset: OccludedMovingDigits, batches: Tensor | tuple[Tensor, ...]) -> DataLoader[Sequence]:
+        """Loads this process's part of every batch, made in one go."""
+        rank, count = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        parts = [part for batch in batches if len(part := batch[rank::count])]
+        return DataLoader(dataset, batch_size=None, sampler=parts)
+
+
+def draw(indices: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """`count` of the indices in random order, pass by pass, so that none comes twice before all have come once."""
+    passes = -(-count // len(indices))
+    orders = [torch.randperm(len(indices), generator=generator) for _ in range(passes)]
+    return indices[torch.cat(orders)[:count]]

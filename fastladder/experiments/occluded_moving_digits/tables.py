@@ -1,0 +1,198 @@
+"""Tables 1 and 2 of Recurrent Ladder Networks: Occluded Moving MNIST with all labels, and with few.
+
+A row is trained twice. The first training, on the training set, finds the schedule of the learning rate: it is halved
+whenever the validation error rises. The second replays that schedule on training and validation set together; it is the
+one that is evaluated (appendix D.1).
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from fastladder.experiments.callbacks import RunRecord
+from fastladder.experiments.configuration import build
+from fastladder.experiments.tables import Attempt, Column, Configuration, Outcome, Row, Scale, Table
+from fastladder.experiments.training import RunFolder, evaluate, load_weights, read_checkpoint, train
+from fastladder.info import environment
+
+ERROR = Column("classification_error", "error (%)")
+PREDICTION = Column("next_frame_error", "prediction error (1e-5)", factor=1e5, digits=1)
+
+# What Mean Teacher rows add; decay and weight are decisions, the paper gives none.
+TEACHER: dict[str, Any] = {"teacher_decay": 0.999}
+STATIC: Configuration = {"data": {"view": "reconstruction"}, "model": {"network": "table7", "decoder": False}}
+TEMPORAL: Configuration = {"model": {"network": "table6", "decoder": False}}
+
+PAPER_DATA = "MNIST at 14 x 14 on 32 x 32, the networks of the paper's Tables 5 to 7"
+SMALL_DATA = (
+    "scikit-learn's 1,797 digits of 8 x 8 on 20 x 20 in place of MNIST, with new trajectories in every epoch; the "
+    "networks in miniature; at most 8 epochs of four passes over the digits"
+)
+# What stands for the networks of Tables 6 and 7 there.
+SMALL_STATIC, SMALL_TEMPORAL = {"network": "small_static"}, {"network": "small_temporal"}
+
+
+def paper(**data: Any) -> Configuration:
+    """What all rows share at the scale of the paper."""
+    return {
+        "data": {"source": "mnist", "batch_size": 100, "resample": False, **data},
+        "model": {"network": "table5", "learning_rate": 1e-3, "schedule": "halving"},
+        "trainer": {"max_epochs": 60, "gradient_clip_val": 1.0},
+    }
+
+
+def small(**data: Any) -> Configuration:
+    """What all rows share where two CPU cores are all there is."""
+    return {
+        "data": {"source": "bundled", "batch_size": 50, "sequences_per_digit": 4, **data},
+        "model": {
+            "network": "small",
+            "prediction_weight": 0.1,
+            "learning_rate": 5e-3,
+            "schedule": "halving",
+            "least_learning_rate": 5e-4,
+        },
+        "trainer": {"max_epochs": 8, "gradient_clip_val": 1.0},
+    }
+
+
+def search_and_replay(attempt: Attempt) -> Outcome:
+    """Finds the schedule on the training set, replays it on training and validation set, and evaluates.
+
+    A search that is cut off is itself evaluated, by its best checkpoint.
+    """
+    end = None if attempt.minutes is None else time.monotonic() + 60 * attempt.minutes
+    search, schedule = RunFolder(attempt.folder / "search"), attempt.folder / "schedule.json"
+    if not schedule.exists():
+        # The replay takes as long as the search, so the search gets half of the time.
+        minutes = None if attempt.minutes is None else attempt.minutes / 2
+        if not train_phase(attempt, attempt.configuration, search, minutes, validate=True):
+            return judge(attempt, attempt.configuration, search, search.best, [search], complete=False)
+        rates = [epoch["learning_rate"] for epoch in search.history()]
+        schedule.write_text(json.dumps(rates) + "\n")
+    rates = json.loads(schedule.read_text())
+    sections = attempt.configuration
+    configuration = {
+        **sections,
+        "data": {**sections["data"], "join_validation": True},
+        "model": {**sections["model"], "schedule": rates},
+        "trainer": {**sections["trainer"], "max_epochs": len(rates)},
+    }
+    replay = RunFolder(attempt.folder / "replay")
+    minutes = None if end is None else max(1e-6, (end - time.monotonic()) / 60)
+    complete = train_phase(attempt, configuration, replay, minutes, validate=False)
+    return judge(attempt, configuration, replay, replay.last, [search, replay], complete=complete)
+
+
+def train_phase(
+    attempt: Attempt, configuration: Configuration, folder: RunFolder, minutes: float | None, *, validate: bool
+) -> bool:
+    """One of the two trainings, from the start or from where it was cut off. Answers whether it came to its end."""
+    task, data = build(configuration, data_dir=attempt.data_dir, download=attempt.download)
+    record = RunRecord(configuration, environment(configuration["seed"]))
+    attempt.console.print(f"{folder.path.name}:", highlight=False)
+    return train(
+        task,
+        data,
+        record,
+        folder,
+        resume=folder.last.exists(),
+        validate=validate,
+        minutes=minutes,
+        console=attempt.console,
+    )
+
+
+def judge(
+    attempt: Attempt,
+    configuration: Configuration,
+    folder: RunFolder,
+    path: Path,
+    folders: list[RunFolder],
+    *,
+    complete: bool,
+) -> Outcome:
+    """Evaluates a checkpoint on the test sequences."""
+    checkpoint = read_checkpoint(path)
+    task, data = build(configuration, data_dir=attempt.data_dir, download=attempt.download)
+    load_weights(task, checkpoint, path)
+    scores = evaluate(task, data, configuration["trainer"])
+    histories = [epoch for each in folders for epoch in each.history()]
+    return Outcome(
+        complete=complete,
+        steps=sum(int(each.history()[-1]["step"]) for each in folders),
+        seconds=sum(epoch["seconds"] for epoch in histories),
+        test=scores,
+        learning_rates=[epoch["learning_rate"] for epoch in folder.history()],
+        data=data.fingerprints(),
+        environment=environment(configuration["seed"]),
+    )
+
+
+TABLE1 = Table(
+    name="rladder-table1",
+    title="Occluded Moving MNIST (Recurrent Ladder Networks, Table 1)",
+    columns=(ERROR, PREDICTION),
+    rows=(
+        Row("static", "Optimal reconstruction and static classifier", STATIC),
+        Row("temporal", "Temporal baseline", TEMPORAL),
+        Row("hierarchical", "Hierarchical RNN (encoder only)", {"model": {"decoder": False}}),
+        Row("no-prediction", "RLadder w/o prediction task", {"model": {"predict": False}}),
+        Row("no-feedback", "RLadder w/o decoder-to-encoder conn.", {"model": {"feedback": False}}),
+        Row("no-classification", "RLadder w/o classification task", {"model": {"classify": False}}),
+        Row("rladder", "RLadder", {}),
+    ),
+    scales={
+        "paper": Scale(f"{PAPER_DATA}.", paper()),
+        "small": Scale(
+            f"{SMALL_DATA}.",
+            small(),
+            {"static": {"model": SMALL_STATIC}, "temporal": {"model": SMALL_TEMPORAL}},
+        ),
+    },
+    attempt=search_and_replay,
+)
+
+ALL = {"unlabelled": True}
+# An epoch that shows the unlabelled digits too has twice the steps, since only half of a batch passes over them.
+SHORT = {"trainer": {"max_epochs": 4}}
+
+TABLE2 = Table(
+    name="rladder-table2",
+    title="Occluded Moving MNIST with few labels (Recurrent Ladder Networks, Table 2)",
+    columns=(ERROR,),
+    rows=(
+        Row("static", "Optimal reconstruction and static classifier", STATIC),
+        Row(
+            "static-teacher",
+            "Optimal reconstruction and static classifier, unlabelled too, Mean Teacher",
+            {"data": {**STATIC["data"], **ALL}, "model": {**STATIC["model"], **TEACHER}},
+        ),
+        Row("temporal", "Temporal baseline", TEMPORAL),
+        Row(
+            "temporal-teacher",
+            "Temporal baseline, unlabelled too, Mean Teacher",
+            {"data": ALL, "model": {**TEMPORAL["model"], **TEACHER}},
+        ),
+        Row("rladder", "RLadder", {}),
+        Row("rladder-unlabelled", "RLadder, unlabelled too", {"data": ALL}),
+        Row("rladder-teacher", "RLadder, unlabelled too, Mean Teacher", {"data": ALL, "model": TEACHER}),
+    ),
+    scales={
+        "paper": Scale(f"{PAPER_DATA}, 1,000 labels.", paper(labels=1000)),
+        "small": Scale(
+            f"{SMALL_DATA} (4 where half of a batch is unlabelled, which are as many steps), 100 labels.",
+            small(labels=100),
+            {
+                "static": {"model": SMALL_STATIC},
+                "static-teacher": {"model": SMALL_STATIC, **SHORT},
+                "temporal": {"model": SMALL_TEMPORAL},
+                "temporal-teacher": {"model": SMALL_TEMPORAL, **SHORT},
+                "rladder-unlabelled": SHORT,
+                "rladder-teacher": SHORT,
+            },
+        ),
+    },
+    attempt=search_and_replay,
+)

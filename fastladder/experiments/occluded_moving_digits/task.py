@@ -1,0 +1,160 @@
+"""What is learned from occluded moving digits, and how."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import PolynomialLR
+
+from fastladder.data import SMALL, Sequence
+from fastladder.experiments.errors import NonFiniteCostError
+from fastladder.experiments.occluded_moving_digits.costs import costs_and_scores
+from fastladder.experiments.schedules import HalvingSchedule, ReplayedSchedule
+from fastladder.models import RLadder, small, small_static, small_temporal, table5, table6, table7
+from fastladder.nn.mean_teacher import MeanTeacher, consistency, ramp_up
+
+NETWORKS: dict[str, Callable[..., Any]] = {
+    "small": small,
+    "small_static": small_static,
+    "small_temporal": small_temporal,
+    "table5": table5,
+    "table6": table6,
+    "table7": table7,
+}
+
+
+class MovingDigitsTask(LightningModule):
+    """A network that classifies after the last frame and, with a decoder, predicts each frame from those before.
+
+    cost = cross entropy + prediction_weight * mean over frames of the sum over pixels of the squared error
+           + consistency_weight * ramp * consistency with a Mean Teacher
+
+    Args:
+        network: the levels, a function of `fastladder.models`.
+        widths: arguments of the small ones: low, high, units.
+        frame_size: height and width of a frame.
+        frames: in a sequence.
+        alignment: as in `fastladder.models.RLadder`.
+        init: as there.
+        feedback: as there.
+        decoder: as there.
+        predict: as there; False also leaves out its cost.
+        classify: as there; False also leaves out its cost.
+        prediction_weight: of the prediction in the cost.
+        learning_rate: of Adam, at the start.
+        schedule: of the learning rate. "linear": it falls in a line to 0 over the run. "halving": it is halved when the
+            validation error rises, as in the paper; see `HalvingSchedule`. A list: the rate of every epoch.
+        least_learning_rate: the floor of "halving".
+        teacher_decay: of a Mean Teacher, which is also what is evaluated; None: there is none.
+        consistency_weight: of the consistency with the teacher in the cost, reached after a quarter of the run.
+    """
+
+    def __init__(
+        self,
+        network: Literal["small", "small_static", "small_temporal", "table5", "table6", "table7"] = "small",
+        widths: dict[str, int] | None = None,
+        frame_size: int = SMALL.frame_size,
+        frames: int = SMALL.frames,
+        alignment: Literal["inverse", "same"] = "inverse",
+        init: Literal["default", "ladder"] = "default",
+        feedback: bool = True,
+        decoder: bool = True,
+        predict: bool = True,
+        classify: bool = True,
+        prediction_weight: float = 1.0,
+        learning_rate: float = 1e-3,
+        schedule: Literal["linear", "halving"] | list[float] = "linear",
+        least_learning_rate: float = 1e-4,
+        teacher_decay: float | None = None,
+        consistency_weight: float = 100.0,
+    ) -> None:
+        super().__init__()
+        rates = {"learning_rate": learning_rate, "least_learning_rate": least_learning_rate}
+        for name, value in rates.items():
+            if not 0 < value < float("inf"):
+                raise ValueError(f"{name}: got {value}, needs a number above 0")
+        weights = {"prediction_weight": prediction_weight, "consistency_weight": consistency_weight}
+        for name, value in weights.items():
+            if not 0 <= value < float("inf"):
+                raise ValueError(f"{name}: got {value}, needs 0 or more")
+        if teacher_decay is not None and not classify:
+            raise ValueError("teacher_decay: got a number, needs a network that classifies")
+        self.prediction_weight, self.consistency_weight = prediction_weight, consistency_weight
+        self.learning_rate, self.least_learning_rate, self.schedule = learning_rate, least_learning_rate, schedule
+        self.network = RLadder(
+            NETWORKS[network](**widths or {}),
+            (1, frame_size, frame_size),
+            steps=frames,
+            alignment=alignment,
+            init=init,
+            feedback=feedback,
+            decoder=decoder,
+            predict=predict,
+            classify=classify,
+        )
+
+        self.teacher = None if teacher_decay is None else MeanTeacher(self.network, teacher_decay)
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that is judged: the teacher's where there is one."""
+        return self.network if self.teacher is None else self.teacher.module
+
+    def training_step(self, batch: Sequence, index: int) -> Tensor:
+        output = self.network(batch.observed)
+        scores = costs_and_scores(output.logits, output.prediction, batch, self.prediction_weight)
+        if self.teacher is not None:
+            ramp = self.trainer.estimated_stepping_batches / 4
+            weight = self.consistency_weight * ramp_up(self.global_step / ramp)
+            answer = self.teacher(batch.observed)
+            scores["consistency"] = consistency(output.logits[:, -1], answer.logits[:, -1])
+            scores["cost"] = scores["cost"] + weight * scores["consistency"]
+        return self._report(scores, batch, "train")
+
+    def validation_step(self, batch: Sequence, index: int) -> None:
+        self._judge(batch, "valid")
+
+    def test_step(self, batch: Sequence, index: int) -> None:
+        self._judge(batch, "test")
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.teacher is not None:
+            self.teacher.update(self.network)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = torch.optim.Adam(self.network.parameters(), self.learning_rate)
+        if self.schedule != "linear":
+            return optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = PolynomialLR(optimizer, total_iters=steps, power=1)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_callbacks(self) -> list[Callback]:
+        if self.schedule == "linear":
+            return []
+        if self.schedule == "halving":
+            error = "classification_error" if self.network.classify else "next_frame_error"
+            return [HalvingSchedule(f"valid/{error}", self.least_learning_rate)]
+        return [ReplayedSchedule([float(rate) for rate in self.schedule])]
+
+    def _judge(self, batch: Sequence, part: str) -> None:
+        output = self.evaluated(batch.observed)
+        self._report(costs_and_scores(output.logits, output.prediction, batch, self.prediction_weight), batch, part)
+
+    def _report(self, scores: dict[str, Tensor], batch: Sequence, part: str) -> Tensor:
+        """Logs scores, averaged by the trainer over all batches and processes of the epoch, and answers the cost."""
+        if not scores["cost"].isfinite():
+            where = f"step {self.global_step + 1} (epoch {self.current_epoch + 1})"
+            raise NonFiniteCostError(f"{where}: the {part} cost is {scores['cost'].item()}")
+        self.log_dict(
+            {f"{part}/{name}": score.detach() for name, score in scores.items()},
+            batch_size=len(batch.label),
+            on_step=False,
+            on_epoch=True,
+            sync_dist=True,
+        )
+        return scores["cost"]

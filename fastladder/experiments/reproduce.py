@@ -1,0 +1,95 @@
+"""`fastladder reproduce`: trains what a paper's table lacks, evaluates it, and prints it beside the paper's numbers."""
+
+import sys
+import time
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+
+from fastladder.experiments.configuration import add_data_arguments, parse
+from fastladder.experiments.errors import RunError
+from fastladder.experiments.report import results_table, write_report
+from fastladder.experiments.results import Result, check_configuration, read_result, result_path, write_result
+from fastladder.experiments.tables import TABLES, Attempt, Row, Table, find_table
+
+
+def reproduce_command(arguments: list[str]) -> int:
+    """Trains what is missing, row by row, and prints the table."""
+    options = parse(make_parser(), arguments)
+    table = find_table(options.table)
+    if options.scale not in table.scales:
+        raise RunError(f"scale: got {options.scale!r}, {table.name} has {', '.join(table.scales)}")
+    if options.seeds < 1:
+        raise RunError(f"seeds: got {options.seeds}, needs 1 or more")
+    if options.time_budget is not None and not options.time_budget >= 0:
+        raise RunError(f"time-budget: got {options.time_budget}, needs 0 or more minutes")
+    rows = [table.row(name) for name in options.row] if options.row else list(table.rows)
+    console = Console()
+    missing = [unit for unit in units(table, rows, options) if not is_complete(table, *unit, options)]
+    end = float("inf") if options.time_budget is None else time.monotonic() + 60 * options.time_budget
+    for position, (row, seed) in enumerate(missing):
+        minutes = (end - time.monotonic()) / 60 / (len(missing) - position)  # what is left, in equal parts
+        if minutes <= 0:
+            console.print(f"no time left for {len(missing) - position} of {len(missing)} runs", highlight=False)
+            break
+        try:
+            reproduce(table, row, seed, None if options.time_budget is None else minutes, options, console)
+        except KeyboardInterrupt:
+            print(f"interrupted; the same command goes on from {run_path(table, row, seed, options)}", file=sys.stderr)
+            return 130
+    console.print(results_table(table, options.scale, Path(options.results)))
+    write_report(Path(options.results), Path(options.report))
+    console.print(f"results in {options.results}, report in {options.report}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def make_parser() -> ArgumentParser:
+    """The options."""
+    parser = ArgumentParser(prog="fastladder reproduce", description=__doc__, exit_on_error=False)
+    parser.add_argument("table", type=str, help=f"one of {', '.join(TABLES)}")
+    parser.add_argument("--row", type=str, action="append", help="this row only; may be given several times")
+    parser.add_argument("--scale", type=str, default="small", help="paper, or small: for two CPU cores in an hour")
+    parser.add_argument("--seeds", type=int, default=1, help="how many runs of every row")
+    parser.add_argument("--time-budget", type=float | None, help="minutes for all runs together, shared out evenly")
+    parser.add_argument("--runs", type=str, default="runs/reproduce", help="folder of checkpoints and logs")
+    parser.add_argument("--results", type=str, default="bench/results", help="folder of the results")
+    parser.add_argument("--report", type=str, default="RESULTS.md", help="file with the tables of all results")
+    parser.add_argument("--overwrite", action="store_true", help="train again, and replace any result")
+    add_data_arguments(parser)
+    return parser
+
+
+def units(table: Table, rows: list[Row], options: Namespace) -> list[tuple[Row, int]]:
+    """All rows with the first seed, then all with the second, and so on."""
+    return [(row, seed) for seed in range(options.seeds) for row in rows]
+
+
+def is_complete(table: Table, row: Row, seed: int, options: Namespace) -> bool:
+    """Whether there is a result that more training would not change.
+
+    Raises:
+        RunError: there is one of another configuration.
+    """
+    path = result_path(Path(options.results), table.name, options.scale, row.name, seed)
+    if options.overwrite or (result := read_result(path)) is None:
+        return False
+    check_configuration(result, path, table.configuration(row, options.scale, seed))
+    return result.complete
+
+
+def run_path(table: Table, row: Row, seed: int, options: Namespace) -> Path:
+    """Where the runs of a row are kept."""
+    return Path(options.runs) / table.name / options.scale / f"{row.name}-{seed}"
+
+
+def reproduce(table: Table, row: Row, seed: int, minutes: float | None, options: Namespace, console: Console) -> None:
+    """Trains one row with one seed, from the start or from where it was cut off, and stores its result."""
+    console.rule(f"{row.label}, seed {seed}", align="left")
+    configuration = table.configuration(row, options.scale, seed)
+    folder = run_path(table, row, seed, options)
+    attempt = Attempt(configuration, folder, minutes, options.data_dir, options.download, console)
+    outcome = table.attempt(attempt)
+    result = Result(table.name, row.name, options.scale, seed, configuration=configuration, **vars(outcome))
+    path = result_path(Path(options.results), table.name, options.scale, row.name, seed)
+    write_result(path, result, overwrite=options.overwrite)

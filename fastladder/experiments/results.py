@@ -1,0 +1,107 @@
+"""Results: one JSON file for each row and seed of a table, written whole or not at all."""
+
+import json
+import os
+import statistics
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from fastladder.experiments.errors import RunError
+from fastladder.experiments.training import differences
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one row came to with one seed.
+
+    Attributes:
+        table, row, scale, seed: which it is.
+        complete: whether the training came to its end.
+        steps: of the optimizer, all phases together; by them one result is better informed than another.
+        seconds: of training, all phases together.
+        test: the scores on the test set.
+        learning_rates: of every epoch that was evaluated.
+        configuration: all that decides the numbers.
+        data: the sha256 of everything that decides the sequences, for train, valid and test.
+        environment: command, commit, device and versions of the last part of the training.
+    """
+
+    table: str
+    row: str
+    scale: str
+    seed: int
+    complete: bool
+    steps: int
+    seconds: float
+    test: dict[str, float]
+    learning_rates: list[float]
+    configuration: dict[str, Any]
+    data: dict[str, str]
+    environment: dict[str, Any]
+
+
+def result_path(folder: Path, table: str, scale: str, row: str, seed: int) -> Path:
+    """Where a result is kept."""
+    return folder / table / scale / f"{row}-{seed}.json"
+
+
+def read_result(path: Path) -> Result | None:
+    """The result in a file, None if there is no such file.
+
+    Raises:
+        RunError: the file is damaged, as by an interrupted write, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise RunError(f"{path}: not a sound result ({reason}); remove it to have the row trained again") from None
+    expected = {field.name for field in fields(Result)}
+    if not isinstance(content, dict) or content.keys() != expected:
+        raise RunError(f"{path}: not a result of fastladder reproduce; remove it to have the row trained again")
+    return Result(**content)
+
+
+def write_result(path: Path, result: Result, *, overwrite: bool = False) -> None:
+    """Writes a result.
+
+    Args:
+        path: of the file.
+        result: what it will hold.
+        overwrite: whatever is there already.
+
+    Raises:
+        RunError: the file holds a result that took more training, or one of another configuration; it is left alone.
+    """
+    if not overwrite and (there := read_result(path)) is not None:
+        check_configuration(there, path, result.configuration)
+        if (there.complete, there.steps) > (result.complete, result.steps):
+            raise RunError(
+                f"{path}: holds a result of {there.steps} steps, better informed than that of {result.steps}; "
+                "--overwrite replaces it"
+            )
+    scratch = path.with_suffix(".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_text(json.dumps(asdict(result), indent=2) + "\n")
+        os.replace(scratch, path)  # in one go: a reader sees the old file or the new one
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror}), name another folder with --results") from None
+
+
+def check_configuration(result: Result, path: Path, asked: dict[str, Any]) -> None:
+    """Checks that a result is of the configuration that is asked for.
+
+    Raises:
+        RunError: it is not; the message names what differs.
+    """
+    if found := differences(result.configuration, asked):
+        raise RunError(f"{path}: a result of another configuration ({found}); --overwrite replaces it")
+
+
+def mean_and_deviation(values: list[float]) -> tuple[float, float | None]:
+    """The mean, and the standard deviation of the sample where there are two values or more."""
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None

@@ -1,0 +1,166 @@
+"""What `fastladder reproduce` can do: tables of the papers, declared as rows, columns and scales.
+
+A table joins by one entry in `TABLES`.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from fastladder.experiments.errors import RunError
+
+# The table's name -> the module that holds it and its name there.
+TABLES = {
+    "rladder-table1": ("fastladder.experiments.occluded_moving_digits.tables", "TABLE1"),
+    "rladder-table2": ("fastladder.experiments.occluded_moving_digits.tables", "TABLE2"),
+}
+
+Configuration = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One score of a table.
+
+    Attributes:
+        score: its name among the test scores.
+        label: its heading.
+        factor: by which the score is multiplied to come to the paper's unit.
+        digits: after the point.
+    """
+
+    score: str
+    label: str
+    factor: float = 1.0
+    digits: int = 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system of a table.
+
+    Attributes:
+        name: on the command line and in file names.
+        label: in the table.
+        changes: what it changes in the configuration of its scale, section by section.
+    """
+
+    name: str
+    label: str
+    changes: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size at which a table is run.
+
+    Attributes:
+        caption: what the numbers come from, and at a scale that is not the paper's what is smaller.
+        configuration: what all rows share.
+        changes: of single rows, section by section.
+    """
+
+    caption: str
+    configuration: Configuration
+    changes: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One row to be trained with one seed.
+
+    Attributes:
+        configuration: all that decides the numbers.
+        folder: where its runs are kept, and gone on with.
+        minutes: how long it may take; None: as long as it takes.
+        data_dir, download: where MNIST comes from.
+        console: where progress is shown.
+    """
+
+    configuration: Configuration
+    folder: Path
+    minutes: float | None
+    data_dir: str | None
+    download: bool
+    console: Console
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an attempt; the fields are those of `Result`."""
+
+    complete: bool
+    steps: int
+    seconds: float
+    test: dict[str, float]
+    learning_rates: list[float]
+    data: dict[str, str]
+    environment: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a paper.
+
+    Attributes:
+        name: on the command line.
+        title: what it shows.
+        columns: its scores.
+        rows: its systems, in the paper's order.
+        scales: by name, "paper" and "small".
+        attempt: trains and evaluates one row with one seed for as long as it may.
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    scales: Mapping[str, Scale]
+    attempt: Callable[[Attempt], Outcome]
+
+    def row(self, name: str) -> Row:
+        """The row of that name.
+
+        Raises:
+            RunError: there is none; the message lists those that are there.
+        """
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise RunError(f"row: got {name!r}, {self.name} has {', '.join(row.name for row in self.rows)}")
+
+    def configuration(self, row: Row, scale: str, seed: int) -> Configuration:
+        """All that decides the numbers of a row, as plain values."""
+        chosen = self.scales[scale]
+        sections = {name: dict(values) for name, values in chosen.configuration.items()}
+        for changes in (row.changes, chosen.changes.get(row.name, {})):
+            for section, values in changes.items():
+                sections[section].update(values)
+        return {"seed": seed, **sections}
+
+
+def find_table(name: str) -> Table:
+    """The table of that name.
+
+    Raises:
+        RunError: there is none; the message lists those that are there.
+    """
+    if name not in TABLES:
+        raise RunError(f"table: got {name!r}, needs one of {', '.join(TABLES)}")
+    module, attribute = TABLES[name]
+    table: Table = getattr(importlib.import_module(module), attribute)
+    return table
+
+
+def paper_numbers(table: str) -> dict[str, dict[str, tuple[float, float | None]]]:
+    """What the paper prints: row -> score -> mean and deviation (None where it gives none), in the paper's unit."""
+    numbers = yaml.safe_load((Path(__file__).parent / "paper_numbers.yaml").read_text())[table]["rows"]
+    return {
+        row: {score: (cell[0], cell[1] if len(cell) > 1 else None) for score, cell in cells.items()}
+        for row, cells in numbers.items()
+    }

@@ -1,0 +1,94 @@
+"""The Mean Teacher: a slow average of a network, whose answers the network learns from without labels."""
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class MeanTeacher(nn.Module):
+    r"""A teacher for any module (Tarvainen and Valpola, 2017, Mean teachers are better role models).
+
+    After every step of the optimizer, :meth:`update` moves the teacher's parameters to those of the student:
+
+    .. math::
+        \theta' \leftarrow a \, \theta' + (1 - a) \, \theta, \qquad a = \min(1 - 1 / (n + 1), \, \mathrm{decay})
+
+    where n counts the updates so far, so that the average is a plain mean at first. Buffers, such as the running
+    statistics of batch normalisation, are the teacher's own, from its own forward passes: unlike
+    `torch.optim.swa_utils.AveragedModel`, which copies or averages those of the student.
+
+    Args:
+        student: is copied; the teacher starts from its weights. The copy is reached as `module`.
+        decay: the largest a, from 0 to below 1.
+
+    Example:
+        >>> student = torch.nn.Linear(2, 3)
+        >>> teacher = MeanTeacher(student)
+        >>> optimizer = torch.optim.SGD(student.parameters(), lr=0.1)
+        >>> x = torch.rand(4, 2)
+        >>> consistency(student(x), teacher(x)).backward()
+        >>> optimizer.step()
+        >>> teacher.update(student)
+    """
+
+    def __init__(self, student: nn.Module, decay: float = 0.999) -> None:
+        super().__init__()
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay: got {decay}, needs 0 to below 1")
+        self.decay = decay
+        self.module = copy.deepcopy(student).requires_grad_(False)
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+
+    updates: Tensor
+
+    @torch.no_grad()
+    def update(self, student: nn.Module) -> None:
+        """Moves the teacher to the student.
+
+        Raises:
+            ValueError: the student has other parameters than the teacher was made from.
+        """
+        own, theirs = dict(self.module.named_parameters()), dict(student.named_parameters())
+        if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in theirs.items()}:
+            raise ValueError("student: got other parameters than the teacher's, needs the module it was made from")
+        self.updates += 1
+        weight = 1 - min(1 - 1 / self.updates.item(), self.decay)
+        torch._foreach_lerp_(list(own.values()), [theirs[name].to(value) for name, value in own.items()], weight)
+
+    @torch.no_grad()
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the teacher answers; no gradient flows through it."""
+        return self.module(*args, **kwargs)
+
+    def extra_repr(self) -> str:
+        return f"decay={self.decay}"
+
+
+def consistency(student: Tensor, teacher: Tensor) -> Tensor:
+    """The cost of a student that disagrees with its teacher: the mean square difference of their class probabilities.
+
+    Args:
+        student: logits (N, classes).
+        teacher: logits (N, classes), taken as constant.
+
+    Returns:
+        A scalar, the mean over N and classes.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if student.shape != teacher.shape:
+        raise ValueError(f"teacher: got shape {tuple(teacher.shape)}, needs {tuple(student.shape)} like student")
+    return (student.softmax(-1) - teacher.detach().softmax(-1)).square().mean()
+
+
+def ramp_up(progress: float) -> float:
+    """The weight of a consistency cost while the teacher is still worth little: exp(-5 (1 - progress)^2).
+
+    Args:
+        progress: the part of the ramp that is over; 1 and more gives 1.
+    """
+    return math.exp(-5 * (1 - min(max(progress, 0.0), 1.0)) ** 2)
