@@ -7,10 +7,14 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 # Without a GPU the CUDA kernels would only take minutes to compile; a test compiles them where nvcc is found.
 export FASTLADDER_CUDA ?= $(if $(shell command -v nvidia-smi),auto,0)
 
-.PHONY: demo test bench lint format gpu-check clean
+.PHONY: demo reproduce test bench lint format gpu-check clean
 
 demo: .venv/installed
 	$(BIN)/fastladder demo $(ARGS)
+
+TABLE ?= rladder-table1
+reproduce: .venv/installed
+	$(BIN)/fastladder reproduce $(TABLE) $(ARGS)
 
 test: .venv/installed
 	$(BIN)/python -m pytest $(ARGS)

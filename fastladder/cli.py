@@ -15,6 +15,7 @@ COMMANDS = {
     "train": ("fastladder.experiments.commands", "train a network"),
     "evaluate": ("fastladder.experiments.commands", "evaluate a run on the test sequences"),
     "reproduce": ("fastladder.experiments.reproduce", "train the rows of a paper's table and print it"),
+    "figure": ("fastladder.experiments.commands", "draw a figure of a paper"),
     "doctor": (None, "print backends, build and versions, and what is absent"),
 }
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130

@@ -1,5 +1,6 @@
 """Which backend and device the operators' contract is checked on."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -39,3 +40,25 @@ def fused(backend):
 def has_float64(backend, device):
     """float64 is for the CPU kernels and the reference."""
     return backend == "native" and device.type == "cpu"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interpreter_rounds_as_a_gpu_does():
+    """Triton's interpreter cuts float32 off to make bfloat16, where a GPU rounds to the nearest."""
+    if not backends.INTERPRETED:
+        yield
+        return
+    from triton import language
+    from triton.runtime import interpreter
+
+    convert = interpreter._convert_float
+
+    def rounded(values, source, target, mode):
+        if (source, target) != (language.float32, language.bfloat16):
+            return convert(values, source, target, mode)
+        bits = torch.from_numpy(np.ascontiguousarray(values)).bfloat16().view(torch.int16)
+        return bits.numpy().view(np.uint16).reshape(values.shape)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(interpreter, "_convert_float", rounded)
+        yield

@@ -60,7 +60,11 @@ class Digits:
         return self.subset(torch.arange(len(self)).repeat(times))
 
     def joined(self, other: "Digits") -> "Digits":
-        """These digits and then the others."""
+        """These digits and then the others, of the same height and width."""
+        if other.images.shape[1:] != self.images.shape[1:]:
+            height, width = self.images.shape[1:]
+            shape = tuple(other.images.shape)
+            raise ValueError(f"other: got images of shape {shape}, needs (M, {height}, {width}) like these")
         images, labels = torch.cat([self.images, other.images]), torch.cat([self.labels, other.labels])
         return Digits(images, labels, self.source)
 
@@ -121,12 +125,12 @@ def split_digits(digits: Digits, fractions: tuple[float, float, float] = (0.7, 0
     return Splits(*(digits.subset(np.sort(part)) for part in np.split(order, bounds)))
 
 
-def balanced_draw(labels: Tensor, count: int, seed: int = 0) -> Tensor:
+def balanced_draw(digits: Digits, labels: int, seed: int = 0) -> Tensor:
     """Chooses which digits keep their labels: the same number of every class, at random.
 
     Args:
-        labels: (M,) int64.
-        count: how many digits are chosen; a multiple of the number of classes.
+        digits: those to choose from.
+        labels: how many are chosen; a multiple of the number of classes.
         seed: the same seed chooses the same digits.
 
     Returns:
@@ -135,18 +139,19 @@ def balanced_draw(labels: Tensor, count: int, seed: int = 0) -> Tensor:
     Raises:
         ValueError: the classes cannot all have the same number, or one has too few digits; the message says which.
     """
-    classes, members = labels.cpu().unique(return_counts=True)
-    share, rest = divmod(count, len(classes))
-    if count < 1 or rest:
-        raise ValueError(f"labels: got {count}, a balanced draw needs a multiple of the {len(classes)} classes")
-    if share > members.min():
-        scarce = classes[members.argmin()]
+    known = digits.labels.cpu()
+    classes, members = known.unique(return_counts=True)
+    share, rest = divmod(labels, len(classes))
+    if labels < 1 or rest:
         raise ValueError(
-            f"labels: got {count}, {share} of every class, but there are {members.min()} digits of class {scarce}"
+            f"labels: got {labels}, a balanced draw needs a multiple of the {len(classes)} classes, above 0"
         )
+    if share > members.min():
+        there = f"{members.min()} digits of class {classes[members.argmin()]}"
+        raise ValueError(f"labels: got {labels}, needs {share} digits of every class, but there are {there}")
     generator = np.random.default_rng(seed)
-    chosen = torch.zeros(len(labels), dtype=torch.bool)
+    chosen = torch.zeros(len(known), dtype=torch.bool)
     for label in classes:
-        indices = (labels.cpu() == label).nonzero()[:, 0].numpy()
+        indices = (known == label).nonzero()[:, 0].numpy()
         chosen[generator.choice(indices, share, replace=False)] = True
     return chosen

@@ -1,8 +1,10 @@
-"""`fastladder train` and `fastladder evaluate`."""
+"""`fastladder train`, `fastladder evaluate` and `fastladder figure`."""
 
+import importlib
 import json
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +98,23 @@ def scores_table(title: str, scores: dict[str, Any]) -> Table:
         if name in scores:
             table.add_row(label, f"{scores[name]:.4g}")
     return table
+
+
+# The figure's name -> the module that draws it and the function that takes its options.
+FIGURES = {
+    "rladder-figure4": ("fastladder.experiments.occluded_moving_digits.probe", "figure4_command"),
+    "message-passing": ("fastladder.experiments.message_passing", "message_passing_command"),
+}
+
+
+def figure_command(arguments: list[str]) -> int:
+    """Draws a figure of a paper, with the options of that figure."""
+    name = arguments[0] if arguments else ""
+    if name not in FIGURES:
+        raise RunError(f"figure: got {name!r}, needs one of {', '.join(FIGURES)}")
+    module, function = FIGURES[name]
+    command: Callable[[list[str]], int] = getattr(importlib.import_module(module), function)
+    try:
+        return command(arguments[1:])
+    except OSError as error:
+        raise RunError(f"{error.filename}: cannot be written ({error.strerror})") from None

@@ -1,6 +1,6 @@
 """Figures of a run: what the network predicts, and how it learned."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,20 @@ from fastladder.data import OccludedMovingDigits
 from fastladder.data import Sequence as SequenceBatch
 from fastladder.models import RLadder
 
-ROWS = ("truth", "observed", "predicted")
+ROWS = ("truth", "observed", "predicted", "probe")
+BEHIND_BARS = ("observed", "predicted")
 GAP, EDGE = 1, 0.75  # pixels between frames, and their grey
 BAR = np.array([0.80, 0.86, 0.94])  # what an occluder looks like: it must not be taken for background
 MISSING = 0.93  # grey: there is no frame
 
 
-def plot_predictions(network: RLadder, dataset: OccludedMovingDigits, path: Path, count: int = 6) -> None:
+def plot_predictions(
+    network: RLadder,
+    dataset: OccludedMovingDigits,
+    path: Path,
+    count: int = 6,
+    probe: Callable[[Tensor], Tensor] | None = None,
+) -> None:
     """Draws sequences as Fig. 4 of the paper: at every time step the truth, what was observed, and what was predicted.
 
     The prediction of frame t + 1, made from the frames up to t, stands below that frame.
@@ -29,6 +36,7 @@ def plot_predictions(network: RLadder, dataset: OccludedMovingDigits, path: Path
         dataset: the first sequence of each class is drawn.
         path: of the picture.
         count: how many sequences, at most one for each class.
+        probe: reads the unoccluded next frames off the network, from the observed ones; drawn as a fourth row.
     """
     labels = dataset.labels.tolist()
     first = [labels.index(label) for label in sorted(set(labels))][:count]
@@ -36,16 +44,18 @@ def plot_predictions(network: RLadder, dataset: OccludedMovingDigits, path: Path
     training = network.training
     with torch.no_grad():
         output = network.eval()(batch.observed)
+        shown = [output.prediction] if probe is None else [output.prediction, probe(batch.observed)]
     network.train(training)
     bars = ~dataset.config.visible().numpy()
     rows = (len(first) + 1) // 2
-    figure = Figure(figsize=(10, 3.2 * rows), layout="constrained")
+    figure = Figure(figsize=(10, (1.2 + len(shown)) * 1.45 * rows), layout="constrained")
     axes = figure.subplots(rows, 2, squeeze=False).flatten()
     for index, axis in enumerate(axes):
         if index >= len(first):
             axis.set_axis_off()
             continue
-        _draw_sequence(axis, SequenceBatch(*(field[index] for field in batch)), output.prediction[index], bars)
+        sequence = SequenceBatch(*(field[index] for field in batch))
+        _draw_sequence(axis, sequence, [frames[index] for frames in shown], bars)
         title = f"digit {labels[first[index]]}"
         if output.logits is not None:
             title += f", classified as {output.logits[index, -1].argmax().item()}"
@@ -87,13 +97,14 @@ def plot_learning_curves(history: Sequence[dict[str, float]], path: Path) -> Non
     figure.savefig(path, dpi=120)
 
 
-def _draw_sequence(axis: Axes, sequence: SequenceBatch, prediction: Tensor, bars: np.ndarray) -> None:
-    """Draws the three rows of one sequence; prediction (T, 1, H, W), at t of frame t + 1."""
+def _draw_sequence(axis: Axes, sequence: SequenceBatch, shown: Sequence[Tensor], bars: np.ndarray) -> None:
+    """Draws one sequence, row by row; what is shown below it, each (T, 1, H, W), is at t of frame t + 1."""
     count, _, size, _ = sequence.clean.shape
     step = size + GAP
-    canvas = np.full((3 * step + GAP, count * step + GAP, 3), EDGE)
+    rows = 2 + len(shown)
+    canvas = np.full((rows * step + GAP, count * step + GAP, 3), EDGE)
     for t in range(count):
-        frames = (sequence.clean[t], sequence.observed[t], prediction[t - 1] if t else None)
+        frames = [sequence.clean[t], sequence.observed[t], *(frames[t - 1] if t else None for frames in shown)]
         for row, frame in enumerate(frames):
             top, left = row * step + GAP, t * step + GAP
             place = canvas[top : top + size, left : left + size]
@@ -101,10 +112,10 @@ def _draw_sequence(axis: Axes, sequence: SequenceBatch, prediction: Tensor, bars
                 place[:] = MISSING
                 continue
             place[:] = 1 - frame[0].clamp(0, 1).cpu().numpy()[..., None]
-            if row > 0:
+            if ROWS[row] in BEHIND_BARS:
                 place[bars] *= BAR
     axis.imshow(canvas, interpolation="nearest")
     axis.set_xticks([t * step + size / 2 for t in range(count)], [f"t = {t + 1}" for t in range(count)])
-    axis.set_yticks([row * step + size / 2 for row in range(3)], ROWS)
+    axis.set_yticks([row * step + size / 2 for row in range(rows)], ROWS[:rows])
     axis.tick_params(length=0, labelsize=9)
     axis.spines[:].set_visible(False)

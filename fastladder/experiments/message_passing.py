@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from jsonargparse import ArgumentParser
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from rich.console import Console
 from torch import Tensor
 
+from fastladder.experiments.configuration import parse
 from fastladder.inference import (
     Gains,
     GaussianChain,
@@ -131,3 +134,17 @@ def _draw(axis: Axes, result: Convergence, printed: str) -> None:
     axis.set(xlabel="sweeps up and down", yscale="log", xlim=(0, SWEEPS))
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.85))
+
+
+def message_passing_command(arguments: list[str]) -> int:
+    """Draws how fast message passing comes to the exact posterior mean, and where the printed coefficients end."""
+    parser = ArgumentParser(
+        prog="fastladder figure message-passing",
+        description=message_passing_command.__doc__,
+        exit_on_error=False,
+    )
+    parser.add_argument("--output", type=str, default="message-passing.png", help="the picture")
+    options = parse(parser, arguments)
+    plot_message_passing(Path(options.output))
+    Console().print(options.output, highlight=False, soft_wrap=True)
+    return 0

@@ -1,27 +1,69 @@
 """The tables of results, on the screen and as RESULTS.md."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
+from rich import box
 from rich.table import Table as ScreenTable
 
-from fastladder.experiments.results import Result, mean_and_deviation, read_result
+from fastladder.experiments.errors import RunError
+from fastladder.experiments.results import Result, check_configuration, mean_and_deviation, read_result
 from fastladder.experiments.tables import TABLES, Row, Table, find_table, paper_numbers
 
-HEAD = """# Results
+UNFINISHED = "A star marks rows that had not come to the end of their training."
+HEAD = f"""# Results
 
 Written by `fastladder reproduce`; every number is the mean of the JSON files below `bench/results/`, which hold seed,
 commit, device, versions, configuration and the hash of the data. Deviations are of the sample, over seeds.
-A star marks rows that had not come to the end of their training.
+{UNFINISHED}
 """
 
 
+@dataclass(frozen=True)
+class Line:
+    """One row of a table as text; `scores` holds our number and the paper's for every column."""
+
+    label: str
+    complete: bool
+    scores: list[tuple[str, str]]
+    seeds: str
+    steps: str
+    time: str
+    device: str
+
+
 def results_table(table: Table, scale: str, folder: Path) -> ScreenTable:
-    """A table for the screen, the paper's number beside ours."""
-    screen = ScreenTable(title=table.title, title_justify="left", caption=table.scales[scale].caption)
-    for index, heading in enumerate(headings(table)):
-        screen.add_column(heading, justify="left" if index == 0 else "right", ratio=3 if index == 0 else None)
-    for cells in lines(table, scale, folder):
-        screen.add_row(*cells)
+    """A table for a screen of 80 columns: the paper's numbers below ours, and below the table what all rows share."""
+    rows = lines(table, scale, folder)
+    devices = sorted({row.device for row in rows} - {""})
+    notes = ["In parentheses: the paper."]
+    if not all(row.complete for row in rows):
+        notes.append(UNFINISHED)
+    if len(devices) == 1:
+        notes.append(f"Device: {devices[0]}.")
+    notes.append(table.scales[scale].caption)
+    screen = ScreenTable(
+        title=table.title,
+        title_justify="left",
+        caption=" ".join(notes),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+    )
+    screen.add_column()
+    for column in table.columns:
+        screen.add_column(f"{fill(column.label, 12)}\n(paper)", justify="right", no_wrap=True)
+    for heading in ("seeds", "steps", "time"):
+        screen.add_column(heading, justify="right")
+    if len(devices) > 1:
+        screen.add_column("device")
+    for row in rows:
+        scores = [f"{ours}\n({paper})" if paper else ours for ours, paper in row.scores]
+        steps = row.steps.replace(" to ", " to\n")
+        cells = [starred(row), *scores, row.seeds, steps, row.time, row.device]
+        screen.add_row(*cells[: len(screen.columns)])
     return screen
 
 
@@ -29,8 +71,15 @@ def write_report(folder: Path, path: Path) -> None:
     """Writes RESULTS.md from all results below a folder.
 
     A file `comment.md` beside the results of a table and scale follows their table.
+
+    Raises:
+        RunError: a result is damaged or of another configuration, or the report cannot be written.
     """
-    path.write_text(report(folder))
+    text = report(folder)
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror}), name another file with --report") from None
 
 
 def report(folder: Path) -> str:
@@ -41,8 +90,21 @@ def report(folder: Path) -> str:
         for scale, chosen in table.scales.items():
             if not results(folder, table, scale):
                 continue
-            rows = [headings(table), ["---", *["---:"] * (len(headings(table)) - 1)], *lines(table, scale, folder)]
-            text = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+            scores = [text for column in table.columns for text in (column.label, f"{column.label}, paper")]
+            headings = ["", *scores, "seeds", "steps", "time", "device"]
+            cells = [
+                [
+                    starred(row),
+                    *(text for pair in row.scores for text in pair),
+                    row.seeds,
+                    row.steps,
+                    row.time,
+                    row.device,
+                ]
+                for row in lines(table, scale, folder)
+            ]
+            rows = [headings, ["---", *["---:"] * (len(headings) - 1)], *cells]
+            text = "\n".join(f"| {' | '.join(row)} |" for row in rows)
             comment = folder / name / scale / "comment.md"
             notes = [comment.read_text().strip()] if comment.is_file() else []
             command = f"`fastladder reproduce {name} --scale {scale}`"
@@ -52,32 +114,36 @@ def report(folder: Path) -> str:
     return "\n".join(parts)
 
 
-def headings(table: Table) -> list[str]:
-    """The heading of every column."""
-    scores = [text for column in table.columns for text in (column.label, "paper")]
-    return ["", *scores, "seeds", "steps", "time", "device"]
-
-
-def lines(table: Table, scale: str, folder: Path) -> list[list[str]]:
-    """The cells of every row of a table."""
+def lines(table: Table, scale: str, folder: Path) -> list[Line]:
+    """Every row of a table, also those that were not run."""
     paper, ours = paper_numbers(table.name), results(folder, table, scale)
-    return [line(row, table, ours.get(row.name, []), paper[row.name]) for row in table.rows]
+    return [line(row, table, ours.get(row.name, []), paper.get(row.name, {})) for row in table.rows]
 
 
-def line(row: Row, table: Table, results: list[Result], paper: dict[str, tuple[float, float | None]]) -> list[str]:
-    """The cells of one row."""
-    star = "" if all(result.complete for result in results) else " *"
-    cells = [row.label + star]
+def line(row: Row, table: Table, results: list[Result], paper: dict[str, tuple[float, float | None]]) -> Line:
+    """One row."""
+    scores = []
     for column in table.columns:
         values = [column.factor * result.test[column.score] for result in results if column.score in result.test]
-        cells.append(number(mean_and_deviation(values), column.digits) if values else "")
-        cells.append(number(paper[column.score], column.digits) if column.score in paper else "")
+        ours = number(mean_and_deviation(values), column.digits) if values else ""
+        scores.append((ours, number(paper[column.score], column.digits) if column.score in paper else ""))
     if not results:
-        return [*cells, "not run", "", "", ""]
-    minutes = sum(result.seconds for result in results) / 60
-    steps = " to ".join(f"{n:,}" for n in sorted({min(r.steps for r in results), max(r.steps for r in results)}))
-    devices = sorted({str(result.environment["device"]) for result in results})
-    return [*cells, str(len(results)), steps, f"{minutes:.1f} min", "; ".join(devices)]
+        return Line(row.label, True, scores, "not run", "", "", "")
+    steps = [result.steps for result in results]
+    return Line(
+        label=row.label,
+        complete=all(result.complete for result in results),
+        scores=scores,
+        seeds=str(len(results)),
+        steps=" to ".join(f"{count:,}" for count in sorted({min(steps), max(steps)})),
+        time=f"{sum(result.seconds for result in results) / 60:.1f} min",
+        device="; ".join(sorted({str(result.environment["device"]) for result in results})),
+    )
+
+
+def starred(row: Line) -> str:
+    """The label, with a star where the training had not come to its end."""
+    return row.label if row.complete else f"{row.label} *"
 
 
 def number(value: tuple[float, float | None], digits: int) -> str:
@@ -87,9 +153,14 @@ def number(value: tuple[float, float | None], digits: int) -> str:
 
 
 def results(folder: Path, table: Table, scale: str) -> dict[str, list[Result]]:
-    """All results of a table at a scale, row by row, ordered by seed."""
+    """All results of a table at a scale, row by row, ordered by seed.
+
+    Raises:
+        RunError: a result is damaged, or of another configuration than the row has.
+    """
     found: dict[str, list[Result]] = {}
     for path in sorted((folder / table.name / scale).glob("*.json")):
         if (result := read_result(path)) is not None:
+            check_configuration(result, path, table.configuration(table.row(result.row), scale, result.seed))
             found.setdefault(result.row, []).append(result)
     return {row: sorted(of_row, key=lambda result: result.seed) for row, of_row in found.items()}

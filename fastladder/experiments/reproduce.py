@@ -1,5 +1,6 @@
 """`fastladder reproduce`: trains what a paper's table lacks, evaluates it, and prints it beside the paper's numbers."""
 
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from fastladder.experiments.errors import RunError
 from fastladder.experiments.report import results_table, write_report
 from fastladder.experiments.results import Result, check_configuration, read_result, result_path, write_result
 from fastladder.experiments.tables import TABLES, Attempt, Row, Table, find_table
+from fastladder.experiments.training import open_folder
 
 
 def reproduce_command(arguments: list[str]) -> int:
@@ -26,6 +28,8 @@ def reproduce_command(arguments: list[str]) -> int:
         raise RunError(f"time-budget: got {options.time_budget}, needs 0 or more minutes")
     rows = [table.row(name) for name in options.row] if options.row else list(table.rows)
     console = Console()
+    open_folder(Path(options.results) / table.name / options.scale, "--results")
+    open_folder(Path(options.runs) / table.name / options.scale, "--runs")
     missing = [unit for unit in units(table, rows, options) if not is_complete(table, *unit, options)]
     end = float("inf") if options.time_budget is None else time.monotonic() + 60 * options.time_budget
     for position, (row, seed) in enumerate(missing):
@@ -36,7 +40,8 @@ def reproduce_command(arguments: list[str]) -> int:
         try:
             reproduce(table, row, seed, None if options.time_budget is None else minutes, options, console)
         except KeyboardInterrupt:
-            print(f"interrupted; the same command goes on from {run_path(table, row, seed, options)}", file=sys.stderr)
+            again = "starts all over" if options.overwrite else f"goes on from {run_path(table, row, seed, options)}"
+            print(f"interrupted; the same command {again}", file=sys.stderr)
             return 130
     console.print(results_table(table, options.scale, Path(options.results)))
     write_report(Path(options.results), Path(options.report))
@@ -55,7 +60,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument("--runs", type=str, default="runs/reproduce", help="folder of checkpoints and logs")
     parser.add_argument("--results", type=str, default="bench/results", help="folder of the results")
     parser.add_argument("--report", type=str, default="RESULTS.md", help="file with the tables of all results")
-    parser.add_argument("--overwrite", action="store_true", help="train again, and replace any result")
+    parser.add_argument("--overwrite", action="store_true", help="train all over, and replace any result")
     add_data_arguments(parser)
     return parser
 
@@ -84,12 +89,32 @@ def run_path(table: Table, row: Row, seed: int, options: Namespace) -> Path:
 
 
 def reproduce(table: Table, row: Row, seed: int, minutes: float | None, options: Namespace, console: Console) -> None:
-    """Trains one row with one seed, from the start or from where it was cut off, and stores its result."""
+    """Trains one row with one seed, from the start or from where it was cut off, and stores its result.
+
+    Raises:
+        RunError: the row cannot be trained as asked, or its result is not stored; the message says why.
+    """
     console.rule(f"{row.label}, seed {seed}", align="left")
     configuration = table.configuration(row, options.scale, seed)
     folder = run_path(table, row, seed, options)
+    if options.overwrite:
+        remove(folder)
     attempt = Attempt(configuration, folder, minutes, options.data_dir, options.download, console)
     outcome = table.attempt(attempt)
     result = Result(table.name, row.name, options.scale, seed, configuration=configuration, **vars(outcome))
     path = result_path(Path(options.results), table.name, options.scale, row.name, seed)
     write_result(path, result, overwrite=options.overwrite)
+
+
+def remove(folder: Path) -> None:
+    """Removes what was kept of a row's runs.
+
+    Raises:
+        RunError: it cannot be removed.
+    """
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be removed ({error.strerror})") from None

@@ -54,7 +54,7 @@ def read_result(path: Path) -> Result | None:
     """
     try:
         content = json.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         reason = str(error).split("\n")[0]

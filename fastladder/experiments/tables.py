@@ -158,8 +158,12 @@ def find_table(name: str) -> Table:
 
 
 def paper_numbers(table: str) -> dict[str, dict[str, tuple[float, float | None]]]:
-    """What the paper prints: row -> score -> mean and deviation (None where it gives none), in the paper's unit."""
-    numbers = yaml.safe_load((Path(__file__).parent / "paper_numbers.yaml").read_text())[table]["rows"]
+    """What the paper prints: row -> score -> mean and deviation (None where it gives none), in the paper's unit.
+
+    Of a table or row that no paper has there is nothing.
+    """
+    tables = yaml.safe_load((Path(__file__).parent / "paper_numbers.yaml").read_text())
+    numbers = tables[table]["rows"] if table in tables else {}
     return {
         row: {score: (cell[0], cell[1] if len(cell) > 1 else None) for score, cell in cells.items()}
         for row, cells in numbers.items()

@@ -3,7 +3,8 @@
 import logging
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,17 +53,24 @@ class RunFolder:
         Raises:
             RunError: nothing can be written there.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=self.path).close()
-        except OSError as error:
-            raise RunError(
-                f"{self.path}: cannot be written ({error.strerror}), name another folder with --run"
-            ) from None
+        open_folder(self.path, "--run")
 
     def history(self) -> list[dict[str, float]]:
         """The epochs up to the last checkpoint, as in `RunRecord`."""
         return read_checkpoint(self.last)[RECORD]["history"]
+
+
+def open_folder(path: Path, option: str) -> None:
+    """Makes a folder that an option names.
+
+    Raises:
+        RunError: nothing can be written there; the message names the option.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror}), name another folder with {option}") from None
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -194,16 +202,13 @@ def train(
     folder.open()
     folder.configuration.write_text(yaml.safe_dump(record.configuration, sort_keys=False))
     try:
-        trainer.fit(task, data, ckpt_path=folder.last if resume else None, weights_only=True)
-    except SystemExit:  # what Lightning makes of Ctrl-C
-        if not trainer.interrupted:
-            raise
-        raise KeyboardInterrupt from None
+        with interruptible(trainer):
+            trainer.fit(task, data, ckpt_path=folder.last if resume else None, weights_only=True)
     except NonFiniteCostError as error:
         raise NonFiniteCostError(f"{error}; the last good checkpoint is {folder.last}") from None
     if deadline.passed and trainer.is_global_zero:
         done = f"{trainer.current_epoch} of {epochs} epochs are done after {minutes:g} minutes"
-        console.print(f"{done}; --resume goes on", highlight=False, soft_wrap=True)
+        console.print(f"{done}; the run can be resumed", highlight=False, soft_wrap=True)
     return not deadline.passed
 
 
@@ -214,10 +219,25 @@ def evaluate(task: LightningModule, data: LightningDataModule, options: dict[str
         task: with the weights to evaluate.
         data: holds the test sequences.
         options: for `lightning.pytorch.Trainer`.
+
+    Raises:
+        KeyboardInterrupt: the evaluation was interrupted.
     """
     trainer = make_trainer(options, logger=False)
-    (scores,) = trainer.test(task, data, verbose=False)
+    with interruptible(trainer):
+        (scores,) = trainer.test(task, data, verbose=False)
     return {name.removeprefix("test/"): value for name, value in scores.items()}
+
+
+@contextmanager
+def interruptible(trainer: Trainer) -> Iterator[None]:
+    """Ctrl-C is KeyboardInterrupt again, where Lightning makes SystemExit of it."""
+    try:
+        yield
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        raise KeyboardInterrupt from None
 
 
 def make_trainer(options: dict[str, Any], *, callbacks: Sequence[Callback] = (), **more: Any) -> Trainer:

@@ -56,7 +56,7 @@ class RLadder(nn.Module):
         feedback: whether the decoder's outputs are inputs of the encoder in the next time step.
         decoder: whether there is a decoder. False leaves a hierarchical recurrent network without feedback and
             prediction.
-        predict: whether the next frame is predicted.
+        predict: whether the next frame is predicted, which takes a decoder cell beside the lowest row.
         classify: whether there are logits. False leaves out a last `Dense` row that the decoder does not need.
 
     Raises:
@@ -92,7 +92,8 @@ class RLadder(nn.Module):
         ends_dense = isinstance(levels[-1].encoder, Dense)
         if not classify and ends_dense and levels[-1].decoder is None:
             levels.pop()
-        self.feedback, self.predict, self.classify = feedback and decoder, predict and decoder, classify and ends_dense
+        self.feedback, self.classify = feedback and decoder, classify and ends_dense
+        self.predict = predict and decoder and levels[0].decoder is not None
         if not self.predict and not self.classify:
             raise ValueError(
                 "predict, classify: got no task, needs a decoder that predicts or a last Dense row that classifies"

@@ -39,12 +39,15 @@ def table5() -> tuple[Level, ...]:
 
 
 def table6() -> tuple[Level, ...]:
-    """The temporal baseline of Occluded Moving MNIST: Table 7 with an LSTM below its softmax."""
+    """The temporal baseline of Occluded Moving MNIST: Table 7 with an LSTM below its softmax. It has no decoder."""
     return (*table7()[:-1], Level(LSTM(16)), Level(Dense(10)))
 
 
 def table7() -> tuple[Level, ...]:
-    """The static classifier of Occluded Moving MNIST: the encoder of Table 5 without its recurrent rows."""
+    """The static classifier of Occluded Moving MNIST: the encoder of Table 5 without its recurrent rows.
+
+    It has no decoder. Its input is one frame, such as `fastladder.data.optimal_reconstruction` answers.
+    """
     return (
         Level(Conv(32, 3)),
         Level(Conv(32, 3)),

@@ -16,9 +16,10 @@ class MeanTeacher(nn.Module):
     .. math::
         \theta' \leftarrow a \, \theta' + (1 - a) \, \theta, \qquad a = \min(1 - 1 / (n + 1), \, \mathrm{decay})
 
-    where n counts the updates so far, so that the average is a plain mean at first. Buffers, such as the running
-    statistics of batch normalisation, are the teacher's own, from its own forward passes: unlike
-    `torch.optim.swa_utils.AveragedModel`, which copies or averages those of the student.
+    where n counts the updates before this one, so that the teacher is at first the plain mean of the students it was
+    moved to. Buffers, such as the running statistics of batch normalisation, are the teacher's own, from its own
+    forward passes: unlike `torch.optim.swa_utils.AveragedModel`, which copies or averages those of the student. The
+    mean of a parameter of less than 32 bits is kept in float32 beside it.
 
     Args:
         student: is copied; the teacher starts from its weights. The copy is reached as `module`.
@@ -41,6 +42,10 @@ class MeanTeacher(nn.Module):
         self.decay = decay
         self.module = copy.deepcopy(student).requires_grad_(False)
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+        own = dict(self.module.named_parameters())
+        # A step of 1 - decay = 0.001 is less than bfloat16 resolves: a mean kept in it would stand still.
+        self.rounded = [name for name, value in own.items() if value.dtype.itemsize < 4]
+        self.means = nn.ParameterList(own[name].float() for name in self.rounded).requires_grad_(False)
 
     updates: Tensor
 
@@ -56,7 +61,10 @@ class MeanTeacher(nn.Module):
             raise ValueError("student: got other parameters than the teacher's, needs the module it was made from")
         self.updates += 1
         weight = 1 - min(1 - 1 / self.updates.item(), self.decay)
-        torch._foreach_lerp_(list(own.values()), [theirs[name].to(value) for name, value in own.items()], weight)
+        means = own | dict(zip(self.rounded, self.means, strict=True))
+        torch._foreach_lerp_(list(means.values()), [theirs[name].to(mean) for name, mean in means.items()], weight)
+        for name in self.rounded:
+            own[name].copy_(means[name])
 
     @torch.no_grad()
     def forward(self, *args: Any, **kwargs: Any) -> Any:

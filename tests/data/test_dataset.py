@@ -11,11 +11,14 @@ from fastladder import data
 from fastladder.data import (
     PAPER,
     SMALL,
+    UNLABELLED,
     Digits,
     MovingDigits,
     OccludedMovingDigits,
+    OptimalReconstructions,
     Sequence,
     occlude,
+    optimal_reconstruction,
     render,
 )
 
@@ -30,6 +33,11 @@ def digits():
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(30, 8, 8, generator=generator)
     return Digits(images, torch.randint(10, (30,), generator=generator), "noise")
+
+
+@pytest.fixture
+def labelled():
+    return torch.arange(30) % 3 == 0
 
 
 def assert_same(one, other):
@@ -127,6 +135,84 @@ def test_fingerprint(digits):
     dataset = OccludedMovingDigits(digits, SMALL)
     dataset.resample(5)
     assert dataset.fingerprint() == fingerprint()
+
+
+def test_fingerprint_is_of_the_labels_that_are_told(digits, labelled):
+    def fingerprint(labelled):
+        return OccludedMovingDigits(digits, SMALL, labelled=labelled).fingerprint()
+
+    everything = torch.ones(30, dtype=torch.bool)
+    assert fingerprint(everything) == fingerprint(None)
+    assert fingerprint(labelled) == fingerprint(labelled.clone())
+    assert len({fingerprint(mask) for mask in (None, labelled, ~labelled, labelled.roll(1))}) == 4
+
+
+@DEVICES
+@pytest.mark.parametrize("dataset_type", [OccludedMovingDigits, OptimalReconstructions])
+def test_labels_are_told_where_asked(dataset_type, digits, labelled, device):
+    dataset = dataset_type(digits, SMALL, labelled=labelled, device=device)
+    told = dataset[:].label.cpu()
+    assert told.dtype == torch.int64
+    assert torch.equal(told[labelled], digits.labels[labelled])
+    assert (told[~labelled] == UNLABELLED).all()
+    assert dataset[1].label == UNLABELLED
+    (batch,) = DataLoader(dataset_type(digits, SMALL, labelled=labelled), batch_size=30)
+    assert torch.equal(batch.label, told)
+    dataset.resample(1)
+    assert torch.equal(dataset[:].label.cpu(), told)
+
+
+def test_cross_entropy_passes_over_what_has_no_label():
+    logits = torch.randn(2, 10, generator=torch.Generator().manual_seed(0))
+    some, first = torch.tensor([3, UNLABELLED]), torch.tensor([3])
+    cross_entropy = torch.nn.functional.cross_entropy
+    torch.testing.assert_close(cross_entropy(logits, some), cross_entropy(logits[:1], first))
+
+
+def test_hidden_labels_change_nothing_but_the_labels(digits, labelled):
+    one, other = OccludedMovingDigits(digits, SMALL)[:], OccludedMovingDigits(digits, SMALL, labelled=labelled)[:]
+    assert_same(one._replace(label=other.label), other)
+
+
+@DEVICES
+def test_an_optimal_reconstruction(digits, device):
+    sequences, dataset = (kind(digits, SMALL, seed=3) for kind in (OccludedMovingDigits, OptimalReconstructions))
+    assert len(dataset) == 30
+    batch, summed_up = OptimalReconstructions(digits, SMALL, seed=3, device=device)[:], sequences[:]
+    known = optimal_reconstruction(digits.images, summed_up.position, SMALL)
+    assert batch.observed.device.type == device
+    assert batch.observed.shape == (30, 1, 1, 20, 20)
+    assert_same(batch, summed_up._replace(observed=known[:, None]))
+    for index in (0, 17, -1):
+        item = dataset[index]
+        assert item.observed.shape == (1, 1, 20, 20)
+        assert_same(item, [field[index] for field in batch])
+    with pytest.raises(IndexError, match="index: got 30"):
+        dataset[30]
+
+
+def test_a_loader_gives_optimal_reconstructions(digits):
+    dataset = OptimalReconstructions(digits, SMALL)
+    batches = list(DataLoader(dataset, batch_size=16))
+    assert_same([torch.cat(fields) for fields in zip(*batches, strict=True)], dataset[:])
+
+
+@pytest.mark.parametrize(
+    ("labelled", "message"),
+    [
+        (
+            torch.ones(29, dtype=torch.bool),
+            r"labelled: got torch.bool of shape \(29,\), needs bool, one for each digit",
+        ),
+        (torch.ones(30, 1, dtype=torch.bool), r"labelled: got torch.bool of shape \(30, 1\)"),
+        (torch.ones(30), r"labelled: got torch.float32 of shape \(30,\), needs bool"),
+        (torch.arange(10), r"labelled: got torch.int64 of shape \(10,\), needs bool"),
+    ],
+    ids=["too few", "a matrix", "numbers", "indices"],
+)
+def test_a_wrong_mask_is_refused(digits, labelled, message):
+    with pytest.raises(ValueError, match=message):
+        OccludedMovingDigits(digits, SMALL, labelled=labelled)
 
 
 def test_digits_of_another_size_are_refused(digits):

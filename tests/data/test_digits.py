@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fastladder.data import DataError, Digits, bundled_digits, split_digits
+from fastladder.data import DataError, Digits, balanced_draw, bundled_digits, split_digits
 
 
 def random_digits(count=20, size=6, seed=0):
@@ -58,6 +58,31 @@ def test_subset(indices):
 def test_subset_keeps_the_order_asked_for():
     digits = random_digits()
     assert torch.equal(digits.subset([3, 1]).images, torch.stack([digits.images[3], digits.images[1]]))
+
+
+def test_repeated():
+    digits = random_digits(4)
+    repeated = digits.repeated(3)
+    assert len(repeated) == 12
+    for start in (0, 4, 8):
+        assert repeated.subset(slice(start, start + 4)).fingerprint() == digits.fingerprint()
+    assert digits.repeated(1).fingerprint() == digits.fingerprint()
+    with pytest.raises(ValueError, match="images: got none"):
+        digits.repeated(0)
+
+
+def test_joined():
+    one, other = random_digits(4, seed=0), random_digits(3, seed=1)
+    joined = one.joined(other)
+    assert len(joined) == 7
+    assert joined.subset(slice(4)).fingerprint() == one.fingerprint()
+    assert joined.subset(slice(4, 7)).fingerprint() == other.fingerprint()
+
+
+def test_joined_needs_images_of_one_size():
+    message = r"other: got images of shape \(20, 5, 5\), needs \(M, 6, 6\) like these"
+    with pytest.raises(ValueError, match=message):
+        random_digits(size=6).joined(random_digits(size=5))
 
 
 def test_fingerprint_is_of_the_content():
@@ -134,3 +159,51 @@ def test_split_depends_on_the_seed_alone():
 def test_wrong_fractions_are_refused(fractions):
     with pytest.raises(ValueError, match=r"fractions: got .* needs three numbers above 0 that add to 1"):
         split_digits(random_digits(), fractions)
+
+
+@pytest.mark.parametrize("labels", [10, 100, 1000])
+def test_a_balanced_draw_has_as_many_of_every_class(labels):
+    digits = bundled_digits()
+    chosen = balanced_draw(digits, labels)
+    assert chosen.shape == (1797,)
+    assert chosen.dtype == torch.bool
+    assert digits.labels[chosen].bincount().tolist() == 10 * [labels // 10]
+
+
+def test_a_balanced_draw_may_take_a_class_whole():
+    labels = torch.tensor([1, 1, 0, 7, 0, 7, 7])
+    chosen = balanced_draw(Digits(torch.zeros(7, 2, 2), labels, "blank"), 6)
+    assert chosen[:3].all()
+    assert chosen[4]
+    assert chosen[[3, 5, 6]].sum() == 2
+
+
+def test_a_balanced_draw_depends_on_the_seed_alone():
+    digits = bundled_digits()
+    first, again, other = (balanced_draw(digits, 100, seed) for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_balanced_draw_chooses_every_digit_as_often():
+    digits = Digits(torch.zeros(40, 2, 2), torch.arange(40) % 2, "blank")
+    often = sum(balanced_draw(digits, 10, seed).float() for seed in range(400))
+    # Every digit is chosen with probability 1/4: 100 times of 400, and 40 binomial counts stay within 5 deviations.
+    assert often.sum() == 4000
+    assert (often - 100).abs().max() < 5 * (400 * 0.25 * 0.75) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (0, "labels: got 0, a balanced draw needs a multiple of the 3 classes, above 0"),
+        (-3, "labels: got -3, a balanced draw needs a multiple of the 3 classes, above 0"),
+        (2, "labels: got 2, a balanced draw needs a multiple of the 3 classes, above 0"),
+        (4, "labels: got 4, a balanced draw needs a multiple of the 3 classes, above 0"),
+        (9, "labels: got 9, needs 3 digits of every class, but there are 2 digits of class 5"),
+    ],
+)
+def test_a_draw_that_cannot_be_balanced_is_refused(labels, message):
+    digits = Digits(torch.zeros(9, 2, 2), torch.tensor([1, 5, 8, 1, 5, 8, 1, 8, 8]), "blank")
+    with pytest.raises(ValueError, match=message):
+        balanced_draw(digits, labels)

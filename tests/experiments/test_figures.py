@@ -50,11 +50,14 @@ def test_a_prediction_stands_below_the_frame_it_predicts(dataset, monkeypatch):
     monkeypatch.setattr(figures.Axes, "imshow", lambda axis, canvas, **options: drawn.append(canvas))
     sequence = dataset[0]
     future = torch.cat([sequence.observed[1:], torch.full_like(sequence.observed[:1], 0.5)])
-    figures._draw_sequence(figures.Figure().subplots(), sequence, future, ~SMALL.visible().numpy())
-    rows = np.split(drawn[0][1:], [21, 42])
-    truth, observed, predicted = (row[:20, 1:].reshape(20, -1, 3) for row in rows)
+    figures._draw_sequence(figures.Figure().subplots(), sequence, [future, future], ~SMALL.visible().numpy())
+    rows = np.split(drawn[0][1:], [21, 42, 63])
+    truth, observed, predicted, probe = (row[:20, 1:].reshape(20, -1, 3) for row in rows)
     np.testing.assert_array_equal(observed[:, 21:], predicted[:, 21:])
     assert (predicted[:, :20] == figures.MISSING).all()
+    visible = SMALL.visible().numpy()
+    np.testing.assert_array_equal(probe[:, 21:41][visible], predicted[:, 21:41][visible])
+    assert (probe[:, 21:41][~visible] > predicted[:, 21:41][~visible]).any()  # no bar is drawn over the probe
     np.testing.assert_allclose(truth[:, :20, 0], 1 - sequence.clean[0, 0].numpy(), rtol=1e-6)
 
 

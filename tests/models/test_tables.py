@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fastladder.models import RLadder, table5, table8, table9
+from fastladder.models import RLadder, small, small_static, small_temporal, table5, table6, table7, table8, table9
 
 
 @pytest.fixture(scope="module")
@@ -15,6 +15,17 @@ def ladder5():
 def weights(network):
     """The shape of every weight that is not a vector, by its name."""
     return {name: tuple(p.shape) for name, p in network.named_parameters() if name.endswith("weight") and p.dim() > 1}
+
+
+def assert_classifies(network, x):
+    """It has no decoder, and a weight of every kind learns."""
+    output = network(x)
+    assert output.prediction is None
+    assert output.logits.shape == (*x.shape[:2], *network.shapes[-1])
+    assert [row.decoded for row in output.state] == [None] * len(network.recurrent)
+    torch.manual_seed(0)
+    output.logits.backward(torch.randn_like(output.logits))
+    assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
 def test_table5_levels(ladder5):
@@ -76,6 +87,55 @@ def test_table5_in_the_same_alignment():
     )  # the literal reading of an even kernel, at stride 1
     assert network.decoder["4"].top_projection.stride == (2, 2)
     assert network(torch.rand(1, 1, 1, 32, 32)).prediction.shape == (1, 1, 1, 32, 32)
+
+
+# The encoders of Tables 6 and 7 up to the average, by row: channels above and below, and the size of the filter.
+STATIC = {0: (32, 1, 3), 1: (32, 32, 3), 2: (32, 32, 3), 4: (64, 32, 3), 5: (64, 64, 3), 6: (64, 64, 3)}
+STATIC |= {8: (128, 64, 3), 9: (64, 128, 1), 10: (32, 64, 1)}
+STATIC_SIZES = [(1, 32), *[(32, 32)] * 3, (32, 16), *[(64, 16)] * 3, (64, 8), (128, 8), (64, 8), (32, 8), (32, 4)]
+
+
+def test_table6():
+    network = RLadder(table6(), (1, 32, 32), steps=5, decoder=False)
+    assert network.shapes == [*[(c, n, n) for c, n in STATIC_SIZES], (16,), (10,)]
+    assert network.recurrent == [13]
+    shapes = weights(network.encoder)
+    convolutions = {f"{row}.convolution.weight": (c, d, k, k) for row, (c, d, k) in STATIC.items()}
+    lstm = {"12.input_projection.weight": (64, 512), "12.hidden_projection.weight": (64, 16)}
+    assert shapes == {**convolutions, **lstm, "13.weight": (10, 16)}
+    assert_classifies(network, torch.rand(2, 5, 1, 32, 32))
+
+
+def test_table7():
+    network = RLadder(table7(), (1, 32, 32), decoder=False)
+    assert network.shapes == [*[(c, n, n) for c, n in STATIC_SIZES], (10,)]
+    assert network.recurrent == []
+    convolutions = {f"{row}.convolution.weight": (c, d, k, k) for row, (c, d, k) in STATIC.items()}
+    assert weights(network.encoder) == {**convolutions, "12.weight": (10, 512)}
+    assert_classifies(network, torch.rand(2, 1, 1, 32, 32))
+
+
+def test_what_they_have_in_common_with_table5(ladder5):
+    """Tables 6 and 7 are the encoder of Table 5 without its ConvLSTM rows, but for the first convolution's input."""
+    ours, theirs = (weights(network) for network in (RLadder(table6(), (1, 32, 32), decoder=False), ladder5))
+    kept = [shape for name, shape in theirs.items() if name.startswith("encoder") and "convolution" in name]
+    assert [shape for name, shape in ours.items() if "convolution" in name][1:] == kept[1:]
+
+
+@pytest.mark.parametrize(("levels", "frames", "recurrent"), [(small_static, 1, []), (small_temporal, 5, [7])])
+def test_small_tables(levels, frames, recurrent):
+    network = RLadder(levels(low=2, high=3), (1, 20, 20), steps=frames, decoder=False)
+    beside = RLadder(small(low=2, high=3), (1, 20, 20))
+    assert network.shapes[:7] == beside.shapes[:7]
+    assert network.shapes[7:] == ([(32,), (10,)] if recurrent else [(10,)])
+    assert network.recurrent == recurrent
+    assert_classifies(network, torch.rand(2, frames, 1, 20, 20))
+
+
+def test_small_tables_take_their_sizes():
+    network = RLadder(small_temporal(2, 3, units=5, classes=4), (1, 20, 20), decoder=False)
+    assert network.shapes[1:] == [(2, 20, 20), (2, 10, 10), (3, 10, 10), (3, 5, 5), (6, 5, 5), (6, 2, 2), (5,), (4,)]
+    assert RLadder(small_static(2, 3, classes=4), (1, 20, 20), decoder=False).shapes[-1] == (4,)
 
 
 def test_table8():

@@ -14,7 +14,7 @@ def costs_and_scores(
     Args:
         logits: (N, T, classes), or None where the network does not classify.
         prediction: (N, T, 1, H, W), at t of frame t + 1; the last has no target. None where it does not predict.
-        batch: the sequences. Those without a label count for the prediction only.
+        batch: the sequences. Those without a label count for the prediction only; with logits, one at least has one.
         prediction_weight: of the prediction in the cost.
 
     Returns:

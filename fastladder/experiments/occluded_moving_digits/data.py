@@ -78,7 +78,7 @@ class MovingDigitsData(LightningDataModule):
         self.frames = self.config.frames if view == "frames" else 1
         self.batch_size, self.resample, self.unlabelled, self.seed = batch_size, resample, unlabelled, seed
         digits = self._read(source, folder, download)
-        self.labelled = None if labels is None else balanced_draw(digits.train.labels, labels, seed)
+        self.labelled = None if labels is None else balanced_draw(digits.train, labels, seed)
         if join_validation:
             if self.labelled is not None:
                 self.labelled = torch.cat([self.labelled, torch.zeros(len(digits.valid), dtype=torch.bool)])
@@ -98,8 +98,11 @@ class MovingDigitsData(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         processes = self.trainer.world_size if self.trainer else 1
-        if self.batch_size % processes:
-            raise RunError(f"batch_size: got {self.batch_size}, needs a multiple of the {processes} processes")
+        multiple, needed = processes, f"the {processes} processes"
+        if self.unlabelled:  # half of the part of every process has labels: a mean over none would be NaN
+            multiple, needed = 2 * processes, f"twice the {processes} processes"
+        if self.batch_size % multiple:
+            raise RunError(f"batch_size: got {self.batch_size}, needs a multiple of {needed}")
         self.train = self._sequences(self.digits.train, self.seed, self.labelled)
         self.valid = self._sequences(self.digits.valid, VALID_SEED)
         self.test = self._sequences(self.digits.test, TEST_SEED)

@@ -1,12 +1,12 @@
 """What is learned from occluded moving digits, and how."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.lr_scheduler import PolynomialLR
 
 from fastladder.data import SMALL, Sequence
@@ -81,7 +81,7 @@ class MovingDigitsTask(LightningModule):
             if not 0 <= value < float("inf"):
                 raise ValueError(f"{name}: got {value}, needs 0 or more")
         if teacher_decay is not None and not classify:
-            raise ValueError("teacher_decay: got a number, needs a network that classifies")
+            raise ValueError(f"teacher_decay: got {teacher_decay}, needs a network that classifies")
         self.prediction_weight, self.consistency_weight = prediction_weight, consistency_weight
         self.learning_rate, self.least_learning_rate, self.schedule = learning_rate, least_learning_rate, schedule
         self.network = RLadder(
@@ -95,13 +95,13 @@ class MovingDigitsTask(LightningModule):
             predict=predict,
             classify=classify,
         )
-
         self.teacher = None if teacher_decay is None else MeanTeacher(self.network, teacher_decay)
+        self.configure_callbacks()  # refuses a schedule that is none now, not when the training starts
 
     @property
-    def evaluated(self) -> nn.Module:
+    def evaluated(self) -> RLadder:
         """The network that is judged: the teacher's where there is one."""
-        return self.network if self.teacher is None else self.teacher.module
+        return self.network if self.teacher is None else cast(RLadder, self.teacher.module)
 
     def training_step(self, batch: Sequence, index: int) -> Tensor:
         output = self.network(batch.observed)

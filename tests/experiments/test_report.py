@@ -1,0 +1,215 @@
+"""The table on the screen and RESULTS.md, and the paper's numbers beside ours."""
+
+import io
+from pathlib import Path
+
+import pytest
+import yaml
+from rich.console import Console
+
+import fastladder
+from fastladder.experiments.errors import RunError
+from fastladder.experiments.report import number, report, results_table, write_report
+from fastladder.experiments.results import Result, result_path, write_result
+from fastladder.experiments.tables import TABLES, Column, Row, Scale, Table, find_table, paper_numbers
+
+ROOT = Path(fastladder.__file__).resolve().parent.parent
+
+MADE_UP = Table(
+    name="rladder-table1",  # of which the paper's numbers are known
+    title="Made up",
+    columns=(Column("classification_error", "error (%)"), Column("next_frame_error", "miss (1e-5)", 1e5, 1)),
+    rows=(Row("no-feedback", "Some row", {}), Row("static", "Another row", {}), Row("unheard-of", "Ours alone", {})),
+    scales={"small": Scale("All of it is smaller.", {"model": {"network": "small"}})},
+    attempt=None,
+)
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    monkeypatch.setattr("fastladder.experiments.report.TABLES", {MADE_UP.name: ("here", "MADE_UP")})
+    monkeypatch.setattr("fastladder.experiments.report.find_table", lambda name: MADE_UP)
+    return MADE_UP
+
+
+def store(folder, table, row, seed, scale="small", **changes):
+    result = Result(
+        **{
+            "table": table.name,
+            "row": row,
+            "scale": scale,
+            "seed": seed,
+            "complete": True,
+            "steps": 1000,
+            "seconds": 60.0,
+            "test": {"classification_error": 1.0, "next_frame_error": 1e-3},
+            "learning_rates": [0.1],
+            "configuration": table.configuration(table.row(row), scale, seed),
+            "data": {},
+            "environment": {"device": "an abacus"},
+            **changes,
+        }
+    )
+    write_result(result_path(folder, table.name, scale, row, seed), result)
+
+
+def screen(table, folder, scale="small"):
+    """The text of a table on a terminal of 80 columns."""
+    console = Console(file=io.StringIO(), width=80)
+    console.print(results_table(table, scale, folder))
+    return console.file.getvalue()
+
+
+def cells(text, label):
+    """The cells of a row of RESULTS.md."""
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {label}")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_number_and_its_deviation():
+    assert number((0.705, None), 1) == "0.7"
+    assert number((150.1, 0.1), 1) == "150.1 ± 0.1"
+    assert number((1.5, 0.046), 2) == "1.50 ± 0.05"
+
+
+def test_the_cells_of_rows_by_hand(made_up, tmp_path):
+    for seed, (error, miss, steps) in enumerate([(1.0, 1e-3, 1000), (2.0, 3e-3, 1500), (6.0, 2e-3, 1200)]):
+        scores = {"classification_error": error, "next_frame_error": miss}
+        store(tmp_path, made_up, "no-feedback", seed, test=scores, steps=steps)
+    store(tmp_path, made_up, "unheard-of", 0, complete=False, seconds=3.0, test={"next_frame_error": 0.0})
+    text = report(tmp_path)
+    headings = ["", "error (%)", "error (%), paper", "miss (1e-5)", "miss (1e-5), paper"]
+    assert cells(text, " | error") == [*headings, "seeds", "steps", "time", "device"]
+    # Means of (1, 2, 6) and of (100, 300, 200); deviations sqrt(14 / 2) and sqrt(20000 / 2).
+    ours = ["3.00 ± 2.65", "1.24 ± 0.05", "200.0 ± 100.0", "156.7 ± 0.4"]
+    assert cells(text, "Some row") == ["Some row", *ours, "3", "1,000 to 1,500", "3.0 min", "an abacus"]
+    assert cells(text, "Another row") == ["Another row", "", "0.71 ± 0.03", "", "", "not run", "", "", ""]
+    assert cells(text, "Ours alone") == ["Ours alone *", "", "", "0.0", "", "1", "1,000", "0.1 min", "an abacus"]
+    assert "`fastladder reproduce rladder-table1 --scale small`: All of it is smaller." in text
+    assert "star" in text
+
+
+def test_rows_of_several_devices_name_them_all(made_up, tmp_path):
+    store(tmp_path, made_up, "static", 0, environment={"device": "an abacus"})
+    store(tmp_path, made_up, "static", 1, environment={"device": "a slide rule"})
+    assert cells(report(tmp_path), "Another row")[-1] == "a slide rule; an abacus"
+    store(tmp_path, made_up, "no-feedback", 0)
+    shown = screen(made_up, tmp_path)
+    assert "device" in shown
+    assert "slide" in shown
+
+
+def test_the_screen_says_once_what_all_rows_share(made_up, tmp_path):
+    store(tmp_path, made_up, "static", 0)
+    store(tmp_path, made_up, "no-feedback", 0)
+    shown = screen(made_up, tmp_path)
+    assert shown.count("an abacus") == 1
+    assert "All of it is smaller." in shown
+    assert "star" not in shown
+    store(tmp_path, made_up, "unheard-of", 0, complete=False)
+    assert "star" in screen(made_up, tmp_path)
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("scale", ["paper", "small"])
+def test_a_table_is_readable_at_80_columns(name, scale, tmp_path):
+    table = find_table(name)
+    for row in table.rows:
+        for seed, step in enumerate((10_000, 20_000)):
+            scores = {"classification_error": 12.3 + seed, "next_frame_error": 0.0123 + seed / 1e3}
+            store(tmp_path, table, row.name, seed, scale, steps=step, complete=False, test=scores, seconds=6e4)
+    shown = screen(table, tmp_path, scale)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    words = shown.split()
+    assert not [word for row in table.rows for word in row.label.split() if word not in words]
+    assert shown.count("12.80 ± 0.71") == len(table.rows)
+    for mean, deviation in (cell for row in paper_numbers(name).values() for cell in row.values()):
+        assert f"({mean:.2f} ± {deviation:.2f})" in shown or f"({mean:.1f} ± {deviation:.1f})" in shown
+
+
+def test_nothing_run_is_nothing_reported(made_up, tmp_path):
+    assert "Made up" not in report(tmp_path / "absent")
+    assert screen(made_up, tmp_path / "absent").count("not run") == 3
+
+
+def test_a_comment_follows_its_table(made_up, tmp_path):
+    store(tmp_path, made_up, "static", 0)
+    (tmp_path / made_up.name / "small" / "comment.md").write_text("\nWhat we make of it.\n")
+    assert report(tmp_path).endswith("|\n\nWhat we make of it.\n")
+
+
+def test_what_an_interrupted_write_left_is_no_result(made_up, tmp_path):
+    store(tmp_path, made_up, "static", 0)
+    before = report(tmp_path)
+    (tmp_path / made_up.name / "small" / "static-1.partial").write_text("{")
+    assert report(tmp_path) == before
+
+
+def test_results_of_another_configuration_are_not_averaged(made_up, tmp_path):
+    store(tmp_path, made_up, "static", 0)
+    store(tmp_path, made_up, "static", 1, configuration={"seed": 1, "model": {"network": "table5"}})
+    with pytest.raises(RunError, match=r"static-1.json: a result of another configuration .*model.network"):
+        write_report(tmp_path, tmp_path / "RESULTS.md")
+    assert not (tmp_path / "RESULTS.md").exists()
+
+
+def test_a_damaged_result_is_not_left_out_in_silence(made_up, tmp_path):
+    store(tmp_path, made_up, "static", 0)
+    path = result_path(tmp_path, made_up.name, "small", "static", 0)
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(RunError, match=r"static-0.json: not a sound result"):
+        report(tmp_path)
+
+
+def test_a_report_that_cannot_be_written(made_up, tmp_path):
+    with pytest.raises(RunError, match=r"cannot be written .*--report"):
+        write_report(tmp_path, tmp_path)
+
+
+def test_results_md_is_what_the_results_say():
+    path = ROOT / "RESULTS.md"
+    if not path.exists():
+        pytest.skip("RESULTS.md: not there yet, fastladder reproduce writes it")
+    assert path.read_text() == report(ROOT / "bench" / "results")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_paper_has_a_number_for_every_row(name):
+    table, numbers = find_table(name), paper_numbers(name)
+    assert set(numbers) == {row.name for row in table.rows}
+    scores = {column.score for column in table.columns}
+    assert all(row and set(row) <= scores for row in numbers.values())
+
+
+# Table and row here -> system and data set there.
+TARGETS = {
+    ("rladder-table1", "static"): ("OptimalRec+static", "OMMNIST"),
+    ("rladder-table1", "temporal"): ("TemporalBaseline", "OMMNIST"),
+    ("rladder-table1", "hierarchical"): ("HierarchicalRNN", "OMMNIST"),
+    ("rladder-table1", "no-prediction"): ("RLadder-no-pred", "OMMNIST"),
+    ("rladder-table1", "no-feedback"): ("RLadder-no-d2e", "OMMNIST"),
+    ("rladder-table1", "no-classification"): ("RLadder-no-class", "OMMNIST"),
+    ("rladder-table1", "rladder"): ("RLadder", "OMMNIST"),
+    ("rladder-table2", "static"): ("OptimalRec+static", "OMMNIST-1k"),
+    ("rladder-table2", "static-teacher"): ("OptimalRec+static+MT", "OMMNIST-1k+59k"),
+    ("rladder-table2", "temporal"): ("TemporalBaseline", "OMMNIST-1k"),
+    ("rladder-table2", "temporal-teacher"): ("TemporalBaseline+MT", "OMMNIST-1k+59k"),
+    ("rladder-table2", "rladder"): ("RLadder", "OMMNIST-1k"),
+    ("rladder-table2", "rladder-unlabelled"): ("RLadder", "OMMNIST-1k+59k"),
+    ("rladder-table2", "rladder-teacher"): ("RLadder+MT", "OMMNIST-1k+59k"),
+}
+METRICS = {"err_pct": "classification_error", "mse_1e-5": "next_frame_error"}
+
+
+def test_the_papers_numbers_are_those_of_the_collection():
+    places = [parent.parent / "shared" / "targets.yaml" for parent in Path(__file__).resolve().parents]
+    if not (found := [place for place in places if place.is_file()]):
+        pytest.skip("no shared/targets.yaml beside the checkout to compare with")
+    targets: dict = {}
+    for entry in yaml.safe_load(found[0].read_text()):
+        if entry["metric"] in METRICS:
+            numbers = targets.setdefault((entry["system"], entry["dataset"]), {})
+            numbers[METRICS[entry["metric"]]] = (entry["value"], entry["std"])
+    for (table, row), target in TARGETS.items():
+        assert paper_numbers(table)[row] == targets[target], (table, row)
