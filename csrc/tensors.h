@@ -85,9 +85,14 @@ inline Tensor empty_activation(const Tensor& leader, int64_t channels, bool chan
   return Tensor(handle);
 }
 
+// A tensor that is contiguous already does not pass through the dispatcher, which takes longer than small kernels.
+inline Tensor make_contiguous(const Tensor& tensor) {
+  return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
+}
+
 // The same activation in the layout that the kernel works in; a copy only where it has another.
 inline Tensor arrange(const Tensor& tensor, bool channels_last) {
-  if (!channels_last) return torch::stable::contiguous(tensor);
+  if (!channels_last) return make_contiguous(tensor);
   if (is_channels_last(tensor)) return tensor;
   Tensor copy = empty_activation(tensor, tensor.size(1), true);
   torch::stable::copy_(copy, tensor);
@@ -106,7 +111,7 @@ inline void check_activation(const char* name, const Tensor& tensor, const Tenso
 inline Tensor check_parameter(const char* name, const Tensor& tensor, int64_t numel, ScalarType dtype) {
   STD_TORCH_CHECK(tensor.numel() == numel, name, ": got ", tensor.numel(), " numbers, needs ", numel);
   STD_TORCH_CHECK(tensor.scalar_type() == dtype, name, ": needs float32, or float64 with float64 activations");
-  return torch::stable::contiguous(tensor);
+  return make_contiguous(tensor);
 }
 
 }  // namespace fastladder

@@ -21,7 +21,7 @@ void layer_statistics(const Problem<Cell, T>& problem, int64_t n, Compute<T>* me
       const Moments moments =
           scattered ? moments_of_segments(data + group * run, problem.shape.pixels, problem.width, run)
                     : moments_of_segments(data + group * run * problem.shape.pixels, 1, 0, run * problem.shape.pixels);
-      const int64_t at = problem.statistic(j, n, group * run);
+      const int64_t at = problem.group(j, n, group);
       mean[at] = moments.mean;
       rstd[at] = moments.reciprocal_deviation(problem.eps);
     }
@@ -66,39 +66,21 @@ void over_samples(bool one_by_one, int64_t samples, int64_t elements, Run run) {
 
 template <class Cell, class T>
 void run_forward(const Problem<Cell, T>& problem, Compute<T>* mean, Compute<T>* rstd, T* const* outputs) {
-  using Real = Compute<T>;
   if (problem.norm == Norm::batch) batch_statistics(problem, mean, rstd);
   const int64_t elements = problem.sample(problem.width) * problem.count;
   over_samples(split_rows(problem), problem.shape.batch, elements, [&](int64_t begin, int64_t end) {
-    Coefficients<Real> coefficients(problem.count, problem.width);
     for (int64_t n = begin; n < end; ++n) {
       if (problem.norm == Norm::layer) layer_statistics(problem, n, mean, rstd);
-      if (problem.norm == Norm::layer || n == begin) coefficients.fill(problem, mean, rstd, n);
       parallel_for(0, problem.rows(), grain_of(elements / problem.rows()), [&](int64_t first, int64_t last) {
         with_count<Cell>(problem.count, [&](auto count) {
           if (problem.shape.channels_last)
-            forward_rows<Cell, count.value, true>(problem, coefficients, n, first, last, outputs);
+            forward_rows<Cell, count.value, true>(problem, mean, rstd, n, first, last, outputs);
           else
-            forward_rows<Cell, count.value, false>(problem, coefficients, n, first, last, outputs);
+            forward_rows<Cell, count.value, false>(problem, mean, rstd, n, first, last, outputs);
         });
       });
     }
   });
-}
-
-// Sums over the batch, in the layout of a sample's sums but with the projections' part divided by their deviation.
-template <class Cell, class T>
-void add_sums(
-    const Problem<Cell, T>& problem, const Compute<T>* rstd, int64_t n, const Compute<T>* sums, double* totals) {
-  const auto add = [&](int64_t begin, int64_t count, double scale) {
-    for (int64_t at = begin; at < begin + count; ++at) totals[at] += scale * sums[at];
-  };
-  const int64_t width = problem.width, run = problem.run();
-  add(0, width, 1.0);
-  for (int64_t j = 0; j < problem.count; ++j)
-    for (int64_t first = 0; first < width; first += run)
-      add((1 + j) * width + first, run, problem.norm == Norm::none ? 1.0 : rstd[problem.statistic(j, n, first)]);
-  add((1 + problem.count) * width, Cell::weights * problem.shape.channels, 1.0);
 }
 
 template <class Cell, class T>
@@ -106,88 +88,98 @@ void run_backward(
     const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds,
     const Gradients<Cell, T>& gradients) {
   using Real = Compute<T>;
-  const int64_t width = problem.width, channels = problem.shape.channels;
+  const int64_t width = problem.width, channels = problem.shape.channels, samples = problem.shape.batch;
+  const int64_t sample = problem.sample(width), elements = sample * problem.count, rows = problem.rows();
+  const bool one_by_one = split_rows(problem), layer = problem.norm == Norm::layer;
+  // Samples add up in blocks, large enough for their sums to cost little beside them, small enough for few roundings in
+  // a row, and in eights, for threads to share them evenly. What adds up in which order does not depend on the number
+  // of threads, nor does the result.
   const int64_t sums_size = sum_count<Cell>(problem.count, width, channels);
-  const int64_t sample = problem.sample(width), elements = sample * problem.count;
-  const bool one_by_one = split_rows(problem);
-  // Blocks of samples add up on their own, and then in order: the result is the same for any number of threads. They
-  // are large enough for their sums to cost little beside them.
-  const int64_t samples = problem.shape.batch;
-  const int64_t blocks = std::clamp<int64_t>(samples * elements / (4 * sums_size), 1, std::min<int64_t>(samples, 32));
-  std::vector<double> totals((blocks + 1) * sums_size, 0.0);
-  const bool layer = problem.norm == Norm::layer;  // each sample on its own; else all share coefficients and sums
-  std::unique_ptr<Real[]> whole_grad_a;
-  if (problem.norm == Norm::batch) whole_grad_a = scratch<Real>(samples * sample);
+  const int64_t most = std::clamp<int64_t>(4 * sums_size / elements, 1, 16);  // samples of a block
+  const int64_t blocks = std::min(samples, (samples + 8 * most - 1) / (8 * most) * 8);
+  const std::unique_ptr<Real[]> sums = scratch<Real>(blocks * sums_size);
+  // The rows of a sample add up in stretches for the same reasons.
+  const int64_t stretch = grain_of(elements / rows), stretches = (rows + stretch - 1) / stretch;
+  const int64_t groups = problem.count * problem.groups;
+  // The means over normalisation groups that the second half takes, in the layout of the statistics.
+  const std::unique_ptr<Real[]> plain = scratch<Real>(problem.statistics());
+  const std::unique_ptr<Real[]> projected = scratch<Real>(problem.statistics());
+  const std::unique_ptr<Real[]> batch_grad_a = scratch<Real>(problem.norm == Norm::batch ? samples * sample : 0);
 
-  const auto first_half = [&](int64_t n, const Coefficients<Real>& coefficients, Real* grad_a, Real* sums) {
+  const auto first_half = [&](int64_t n, Real* grad_a, Real* block_sums, double* group_sums) {
     // All rows of a channels_last sample add to the same sums, so one thread does them.
-    const int64_t least = problem.shape.channels_last ? problem.rows() : grain_of(elements / problem.rows());
-    parallel_for(0, problem.rows(), least, [&](int64_t first, int64_t last) {
+    parallel_for(0, stretches, problem.shape.channels_last ? stretches : 1, [&](int64_t first, int64_t last) {
       with_count<Cell>(problem.count, [&](auto count) {
-        if (problem.shape.channels_last)
-          backward_rows<Cell, count.value, true>(problem, coefficients, n, first, last, gradients, grad_a, sums);
-        else
-          backward_rows<Cell, count.value, false>(problem, coefficients, n, first, last, gradients, grad_a, sums);
+        for (int64_t at = first; at < last; ++at) {
+          const int64_t begin = at * stretch, end = std::min(rows, begin + stretch);
+          double* own = layer ? group_sums + at * groups * 2 : nullptr;
+          if (problem.shape.channels_last)
+            backward_rows<Cell, count.value, true>(
+                problem, means, rstds, n, begin, end, gradients, grad_a, block_sums, own);
+          else
+            backward_rows<Cell, count.value, false>(
+                problem, means, rstds, n, begin, end, gradients, grad_a, block_sums, own);
+        }
       });
     });
+    for (int64_t group = 0; layer && group < groups; ++group) {
+      double total[2] = {0, 0};
+      for (int64_t at = 0; at < stretches; ++at)
+        for (int which : {0, 1}) total[which] += group_sums[(at * groups + group) * 2 + which];
+      const int64_t target = problem.group(group / problem.groups, n, group % problem.groups);
+      plain[target] = total[0] / problem.group_size();
+      projected[target] = total[1] / problem.group_size();
+    }
   };
-  const auto second_half = [&](int64_t n, const Coefficients<Real>& coefficients,
-                               const NormGradient<Real>& norm_gradient, const Real* grad_a) {
-    parallel_for(0, problem.rows(), grain_of(elements / problem.rows()), [&](int64_t first, int64_t last) {
+  const auto second_half = [&](int64_t n, const Real* grad_a) {
+    parallel_for(0, rows, grain_of(elements / rows), [&](int64_t first, int64_t last) {
       if (problem.shape.channels_last)
-        normalize_rows<Cell, true>(problem, coefficients, norm_gradient, n, first, last, gradients, grad_a);
+        normalize_rows<Cell, true>(
+            problem, means, rstds, plain.get(), projected.get(), n, first, last, gradients, grad_a);
       else
-        normalize_rows<Cell, false>(problem, coefficients, norm_gradient, n, first, last, gradients, grad_a);
+        normalize_rows<Cell, false>(
+            problem, means, rstds, plain.get(), projected.get(), n, first, last, gradients, grad_a);
     });
   };
 
   over_samples(one_by_one, blocks, elements * samples / blocks, [&](int64_t begin, int64_t end) {
-    Coefficients<Real> coefficients(problem.count, width);
-    NormGradient<Real> norm_gradient(problem.count, width);
-    std::unique_ptr<Real[]> sums = scratch<Real>(sums_size), own_grad_a = scratch<Real>(layer ? sample : 0);
-    if (!layer) coefficients.fill(problem, means, rstds, 0);
-    for (int64_t block = begin; block < end; ++block) {
-      double* block_totals = &totals[(1 + block) * sums_size];
-      std::fill_n(sums.get(), sums_size, Real(0));
-      for (int64_t n = block * samples / blocks; n < (block + 1) * samples / blocks; ++n) {
-        if (!layer) {
-          first_half(n, coefficients, whole_grad_a ? whole_grad_a.get() + n * sample : nullptr, sums.get());
-          continue;
-        }
-        coefficients.fill(problem, means, rstds, n);
-        std::fill_n(sums.get(), sums_size, Real(0));
-        first_half(n, coefficients, own_grad_a.get(), sums.get());
-        add_sums(problem, rstds, n, sums.get(), block_totals);
-        norm_gradient.fill(problem, rstds, n, sums.get());
-        second_half(n, coefficients, norm_gradient, own_grad_a.get());
+    const std::unique_ptr<Real[]> sample_grad_a = scratch<Real>(layer ? sample : 0);
+    const std::unique_ptr<double[]> group_sums = scratch<double>(layer ? stretches * groups * 2 : 0);
+    for (int64_t at = begin; at < end; ++at) {
+      Real* block_sums = &sums[at * sums_size];
+      std::fill_n(block_sums, sums_size, Real(0));
+      for (int64_t n = at * samples / blocks; n < (at + 1) * samples / blocks; ++n) {
+        Real* grad_a = layer ? sample_grad_a.get() : problem.norm == Norm::batch ? &batch_grad_a[n * sample] : nullptr;
+        first_half(n, grad_a, block_sums, group_sums.get());
+        if (layer) second_half(n, grad_a);
       }
-      if (!layer) add_sums(problem, rstds, 0, sums.get(), block_totals);
     }
   });
-  for (int64_t block = 0; block < blocks; ++block)
-    for (int64_t at = 0; at < sums_size; ++at) totals[at] += totals[(1 + block) * sums_size + at];
+  parallel_for(0, sums_size, grain_of(blocks), [&](int64_t begin, int64_t end) {
+    add_blocks(sums.get(), blocks, sums_size, begin, end);
+  });
 
   if (problem.norm == Norm::batch) {
-    // NormGradient wants the sums before they are divided by the deviation, as those of a sample are.
-    std::unique_ptr<Real[]> sums = scratch<Real>(sums_size);
-    for (int64_t at = 0; at < (1 + problem.count) * width; ++at)
-      sums[at] = totals[at] / (at < width ? 1.0 : static_cast<double>(rstds[at - width]));
-    Coefficients<Real> coefficients(problem.count, width);
-    NormGradient<Real> norm_gradient(problem.count, width);
-    coefficients.fill(problem, means, rstds, 0);
-    norm_gradient.fill(problem, rstds, 0, sums.get());
+    for (int64_t j = 0; j < problem.count; ++j)
+      for (int64_t k = 0; k < width; ++k) {
+        const int64_t at = j * width + k;
+        const Real gain = (problem.gain ? problem.gain[at] : Real(1)) / problem.group_size();
+        plain[at] = gain * sums[k];
+        projected[at] = gain * sums[width + at];
+      }
     over_samples(one_by_one, samples, elements, [&](int64_t begin, int64_t end) {
-      for (int64_t n = begin; n < end; ++n)
-        second_half(n, coefficients, norm_gradient, whole_grad_a.get() + n * sample);
+      for (int64_t n = begin; n < end; ++n) second_half(n, &batch_grad_a[n * sample]);
     });
   }
-  const auto copy = [&](Real* target, int64_t offset, int64_t numel) {
-    if (target)
-      for (int64_t at = 0; at < numel; ++at) target[at] = totals[offset + at];
+  const auto copy = [&](Real* target, int64_t offset, int64_t count) {
+    if (target) std::copy_n(&sums[offset], count, target);
   };
   copy(gradients.bias, 0, width);
   copy(gradients.gain, width, problem.count * width);
-  copy(gradients.weights, (1 + problem.count) * width, Cell::weights * channels);
+  for (int w = 0; w < Cell::weight_tensors; ++w) {
+    const int64_t size = problem.weight_rows * channels;
+    copy(gradients.weights[w], (1 + problem.count) * width + w * size, size);
+  }
 }
 
 struct CpuEngine {

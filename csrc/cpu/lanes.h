@@ -39,9 +39,11 @@ struct Lanes {
   FASTLADDER_INLINE Lanes(T scalar) : v(Vector{} + scalar) {}
 
   FASTLADDER_INLINE T sum() const {
-    T total = 0;
-    for (int64_t i = 0; i < count; ++i) total += v[i];
-    return total;
+    T part[count];
+    std::memcpy(part, &v, sizeof(part));
+    for (int64_t half = count / 2; half > 0; half /= 2)  // halves, not one by one: fewer additions wait for each other
+      for (int64_t i = 0; i < half; ++i) part[i] += part[half + i];
+    return part[0];
   }
 };
 

@@ -22,7 +22,8 @@ struct Moments {
   double reciprocal_deviation(double eps) const { return 1.0 / std::sqrt(deviation / count + eps); }
 };
 
-// A chunk is read twice, first for its mean; it is small enough for the second time to come from the nearest cache.
+// A chunk is read twice, first for its mean; it is small enough for the second time to come from the nearest cache, and
+// meanwhile the memory behind it, which is mostly the next chunk, is on its way.
 template <class T>
 FASTLADDER_INLINE void add_chunk(Moments& moments, const T* data, int64_t length) {
   using Vector = Lanes<Compute<T>>;
@@ -32,15 +33,16 @@ FASTLADDER_INLINE void add_chunk(Moments& moments, const T* data, int64_t length
   for (int64_t way = 0; way < ways; ++way) sums[way] = squares[way] = Vector(Compute<T>(0));
   for (int64_t i = 0; i < whole; i += step)
     for (int64_t way = 0; way < ways; ++way) sums[way] = sums[way] + load(data + i + way * Vector::count);
-  Compute<T> total = ((sums[0] + sums[1]) + (sums[2] + sums[3])).sum();
+  Compute<T> total = whole > 0 ? ((sums[0] + sums[1]) + (sums[2] + sums[3])).sum() : Compute<T>(0);
   for (int64_t i = whole; i < length; ++i) total += static_cast<Compute<T>>(data[i]);
   const Compute<T> mean = total / static_cast<Compute<T>>(length);
   for (int64_t i = 0; i < whole; i += step)
     for (int64_t way = 0; way < ways; ++way) {
+      __builtin_prefetch(data + length + i + way * Vector::count);
       const Vector centred = load(data + i + way * Vector::count) - Vector(mean);
       squares[way] = squares[way] + centred * centred;
     }
-  Compute<T> deviation = ((squares[0] + squares[1]) + (squares[2] + squares[3])).sum();
+  Compute<T> deviation = whole > 0 ? ((squares[0] + squares[1]) + (squares[2] + squares[3])).sum() : Compute<T>(0);
   for (int64_t i = whole; i < length; ++i) {
     const Compute<T> centred = static_cast<Compute<T>>(data[i]) - mean;
     deviation += centred * centred;
@@ -74,6 +76,7 @@ FASTLADDER_CLONES void moments_of_columns(
     for (int64_t row = begin; row < end; ++row) sum = sum + at(row);
     const Vector mean = sum / Vector(static_cast<Compute<T>>(end - begin));
     for (int64_t row = begin; row < end; ++row) {
+      __builtin_prefetch(data + row * stride + Vector::count);  // the next columns
       const Vector centred = at(row) - mean;
       squares = squares + centred * centred;
     }

@@ -22,161 +22,188 @@ std::unique_ptr<T[]> scratch(int64_t count) {
   return std::unique_ptr<T[]>(new T[std::max<int64_t>(count, 1)]);
 }
 
-// What a sample's elements are centred and scaled by: (J, K) each, and the bias (K).
-template <class Real>
-struct Coefficients {
-  std::unique_ptr<Real[]> center, scale, bias;
-
-  Coefficients(int64_t count, int64_t width)
-      : center(scratch<Real>(count * width)), scale(scratch<Real>(count * width)), bias(scratch<Real>(width)) {}
-
-  // Dense layers have as many coefficients as numbers, so the inner loops are such as the compiler vectorises.
-  template <class Cell, class T>
-  void fill(const Problem<Cell, T>& problem, const Real* mean, const Real* rstd, int64_t n) {
-    const int64_t width = problem.width, run = problem.run();
-    for (int64_t j = 0; j < problem.count; ++j)
-      for (int64_t first = 0; first < width; first += run) {
-        const bool normalized = problem.norm != Norm::none;
-        const int64_t at = j * width + first, statistic = normalized ? problem.statistic(j, n, first) : 0;
-        const Real shift = normalized ? mean[statistic] : Real(0), factor = normalized ? rstd[statistic] : Real(1);
-        std::fill_n(&center[at], run, shift);
-        if (problem.gain)
-          for (int64_t k = at; k < at + run; ++k) scale[k] = problem.gain[k] * factor;
-        else
-          std::fill_n(&scale[at], run, factor);
-      }
-    if (problem.bias)
-      std::copy_n(problem.bias, width, bias.get());
-    else
-      std::fill_n(bias.get(), width, Real(0));
-  }
-};
-
-// Addresses of one row: of part q of a tensor of K channels, of a tensor of C channels, and of its coefficients.
+// Addresses of one row: of part q of a tensor of K channels, of a tensor of C channels, and its (first) channel.
 struct Row {
-  int64_t length, base, part_stride, output, coefficient, coefficient_stride;
+  int64_t length, base, part_stride, output, channel;
 
   template <class Cell, class T>
   static FASTLADDER_INLINE Row of(const Problem<Cell, T>& problem, int64_t n, int64_t row) {
     const auto [batch, channels, pixels, channels_last] = problem.shape;
     if (channels_last)
-      return {channels, (n * pixels + row) * problem.width, channels, (n * pixels + row) * channels, 0, channels};
-    return {pixels,  (n * problem.width + row) * pixels, channels * pixels, (n * channels + row) * pixels, row,
-            channels};
+      return {channels, (n * pixels + row) * problem.width, channels, (n * pixels + row) * channels, 0};
+    return {pixels, (n * problem.width + row) * pixels, channels * pixels, (n * channels + row) * pixels, row};
   }
 };
 
-// The per-channel coefficients of one position: loaded once per row, or along it in channels_last.
+// Fetches numbers for output channel `channel` of sample n: of tensors of one number per channel with `get`, which
+// loads one number or, in channels_last, a vector along the channels.
+template <class Cell, class T, class Get>
+struct Position {
+  using Vector = Lanes<Compute<T>>;
+  const Problem<Cell, T>& problem;
+  int64_t n, channel;
+  Get get;
+
+  // Of channel `channel` in row `row` of a parameter (rows, C).
+  FASTLADDER_INLINE Vector parameter(const Compute<T>* from, int64_t row, Compute<T> missing) const {
+    return from ? get(from + row * problem.shape.channels + channel) : Vector(missing);
+  }
+
+  // Of part q of projection j. Those of layer norm belong to the sample, so they are the same for all channels.
+  FASTLADDER_INLINE Vector statistic(const Compute<T>* from, int64_t j, int q, Compute<T> missing) const {
+    if (problem.norm == Norm::none) return Vector(missing);
+    if (problem.norm == Norm::batch) return parameter(from, j * Cell::parts + q, missing);
+    return Vector(from[problem.group(j, n, q)]);
+  }
+};
+
+template <class Cell, class T, class Get>
+FASTLADDER_INLINE Position<Cell, T, Get> position(
+    const Problem<Cell, T>& problem, int64_t n, int64_t channel, Get get) {
+  return {problem, n, channel, get};
+}
+
+template <class Real>
+struct Broadcast {
+  FASTLADDER_INLINE Lanes<Real> operator()(const Real* number) const { return Lanes<Real>(*number); }
+};
+
+// What the elements of one position share: fetched once per row, or along it in channels_last.
 template <class Cell, int J, class Real>
 struct Local {
   using Vector = Lanes<Real>;
-  Vector center[J][Cell::parts], scale[J][Cell::parts], bias[Cell::parts], weights[Cell::weights + 1];
+  Vector mean[J][Cell::parts], rstd[J][Cell::parts], gain[J][Cell::parts], bias[Cell::parts];
+  Vector weights[Cell::weights + 1];
 
-  template <class Fetch>
-  FASTLADDER_INLINE void fetch(
-      const Coefficients<Real>& from, const Real* all_weights, int64_t width, const Row& row, int64_t i, Fetch get) {
-    const int64_t at = row.coefficient + i;
+  template <class T, class Get>
+  FASTLADDER_INLINE void fetch(const Position<Cell, T, Get>& at, const Real* means, const Real* rstds) {
     for (int q = 0; q < Cell::parts; ++q) {
       for (int j = 0; j < J; ++j) {
-        center[j][q] = get(&from.center[j * width + q * row.coefficient_stride + at]);
-        scale[j][q] = get(&from.scale[j * width + q * row.coefficient_stride + at]);
+        mean[j][q] = at.statistic(means, j, q, Real(0));
+        rstd[j][q] = at.statistic(rstds, j, q, Real(1));
+        gain[j][q] = at.parameter(at.problem.gain, j * Cell::parts + q, Real(1));
       }
-      bias[q] = get(&from.bias[q * row.coefficient_stride + at]);
+      bias[q] = at.parameter(at.problem.bias, q, Real(0));
     }
-    for (int w = 0; w < Cell::weights; ++w) weights[w] = get(&all_weights[w * row.coefficient_stride + at]);
+    for (int w = 0; w < Cell::weights; ++w) weights[w] = at.get(at.problem.weight(w) + at.channel);
   }
 };
 
-// Calls body(i, load, store, fresh) for every vector of a row. A last vector that the row does not fill begins earlier
-// and repeats what the one before it did, which writes the same numbers again; `fresh` makes its repeated lanes 0, for
-// sums. In a row of less than a vector, the lanes behind its end are 0.
+// Calls body(i, load, store, repeated) for every vector of a row. A last vector that the row does not fill begins
+// earlier and repeats what the one before it did, which writes the same numbers again; sums leave out its first
+// `repeated` lanes. In a row of less than a vector, the lanes behind its end are 0.
 template <class Vector, class Body>
 FASTLADDER_INLINE void along(int64_t length, Body body) {
-  const int64_t whole = length - length % Vector::count;
-  for (int64_t i = 0; i < whole; i += Vector::count)
+  if (length < Vector::count)
+    return body(
+        0, [=](const auto* p) __attribute__((always_inline)) { return load(p, length); },
+        [=](auto* p, Vector v) __attribute__((always_inline)) { store(p, v, length); }, 0);
+  for (int64_t begin = 0; begin < length; begin += Vector::count) {
+    const int64_t i = std::min(begin, length - Vector::count);
     body(
         i, [](const auto* p) __attribute__((always_inline)) { return load(p); },
-        [](auto* p, Vector v) __attribute__((always_inline)) { store(p, v); },
-        [](Vector v) __attribute__((always_inline)) { return v; });
-  if (whole == length) return;
-  const bool is_short = whole == 0;
-  const int64_t repeated = is_short ? 0 : Vector::count - (length - whole);
-  body(
-      is_short ? 0 : length - Vector::count,
-      [=](const auto* p) __attribute__((always_inline)) { return is_short ? load(p, length) : load(p); },
-      [=](auto* p, Vector v) __attribute__((always_inline)) { is_short ? store(p, v, length) : store(p, v); },
-      [=](Vector v) __attribute__((always_inline)) { return from_lane(v, repeated); });
+        [](auto* p, Vector v) __attribute__((always_inline)) { store(p, v); }, begin - i);
+  }
+}
+
+// Loads a vector of a row. In channels_last the parts of a row are short runs, `next` numbers before those of the next
+// row, and too short for the processor to foresee them: they are asked for now (measured: a fifth less time).
+template <bool channels_last, class T, class Load>
+FASTLADDER_INLINE Lanes<Compute<T>> load_ahead(const T* source, int64_t next, Load load_lanes) {
+  if constexpr (channels_last) __builtin_prefetch(source + next);
+  return load_lanes(source);
 }
 
 template <class Cell, int J, bool channels_last, class T>
 FASTLADDER_CLONES void forward_rows(
-    const Problem<Cell, T>& problem, const Coefficients<Compute<T>>& coefficients, int64_t n, int64_t begin,
+    const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds, int64_t n, int64_t begin,
     int64_t end, T* const* outputs) {
   using Real = Compute<T>;
   using Vector = Lanes<Real>;
+  const int64_t channels = problem.shape.channels;
   for (int64_t index = begin; index < end; ++index) {
     const Row row = Row::of(problem, n, index);
     Local<Cell, J, Real> local;
-    if constexpr (!channels_last)
-      local.fetch(coefficients, problem.weights, problem.width, row, 0, [](const Real* p) { return Vector(*p); });
-    along<Vector>(row.length, [&](int64_t i, auto load_lanes, auto store_lanes, auto) __attribute__((always_inline)) {
-      if constexpr (channels_last) local.fetch(coefficients, problem.weights, problem.width, row, i, load_lanes);
-      Vector a[Cell::parts], extra[Cell::extras + 1], output[Cell::outputs];
-      for (int q = 0; q < Cell::parts; ++q) {
-        a[q] = local.bias[q];
-        for (int j = 0; j < J; ++j) {
-          Vector p = load_lanes(problem.projections[j] + row.base + q * row.part_stride + i);
-          a[q] = a[q] + (p - local.center[j][q]) * local.scale[j][q];
-        }
-      }
-      for (int e = 0; e < Cell::extras; ++e) extra[e] = load_lanes(problem.extras[e] + row.output + i);
-      Cell::forward(a, extra, local.weights, output);
-      for (int o = 0; o < Cell::outputs; ++o) store_lanes(outputs[o] + row.output + i, output[o]);
-    });
+    if constexpr (!channels_last) local.fetch(position(problem, n, row.channel, Broadcast<Real>()), means, rstds);
+    along<Vector>(
+        row.length, [&](int64_t i, auto load_lanes, auto store_lanes, int64_t) __attribute__((always_inline)) {
+          if constexpr (channels_last) local.fetch(position(problem, n, i, load_lanes), means, rstds);
+          Vector a[Cell::parts], extra[Cell::extras + 1], output[Cell::outputs];
+          for (int q = 0; q < Cell::parts; ++q) {
+            a[q] = local.bias[q];
+            for (int j = 0; j < J; ++j) {
+              Vector p = load_ahead<channels_last>(
+                  problem.projections[j] + row.base + q * row.part_stride + i, problem.width, load_lanes);
+              a[q] = a[q] + (p - local.mean[j][q]) * (local.rstd[j][q] * local.gain[j][q]);
+            }
+          }
+          for (int e = 0; e < Cell::extras; ++e)
+            extra[e] = load_ahead<channels_last>(problem.extras[e] + row.output + i, channels, load_lanes);
+          Cell::forward(a, extra, local.weights, output);
+          for (int o = 0; o < Cell::outputs; ++o) store_lanes(outputs[o] + row.output + i, output[o]);
+        });
   }
 }
 
-// The sums that a sample's gradients of parameters and statistics are made of: grad_a (K), then for every projection
-// grad_a * (p - mean) (J, K), then the gradients of the weights (weights, C).
+// The sums that the gradients of the parameters are: grad_a (K), then for every projection grad_a * xhat (J, K), then
+// the gradients of the weights (weights, C).
 template <class Cell>
 int64_t sum_count(int64_t count, int64_t width, int64_t channels) {
   return (1 + count) * width + Cell::weights * channels;
 }
 
 // First half: the gradient of the preactivation, into `grad_a_sample` (K, S), or straight through the gain into the
-// projections' gradients where that is null, since no norm follows; the gradients of the extras; and the sums.
+// projections' gradients where that is null, since no norm follows; the gradients of the extras; and the sums, added
+// to those of earlier calls. Layer norm wants more, of these rows only: gain grad_a and gain grad_a xhat for every
+// projection and normalisation group, (J, groups, 2).
 template <class Cell, int J, bool channels_last, class T>
 FASTLADDER_CLONES void backward_rows(
-    const Problem<Cell, T>& problem, const Coefficients<Compute<T>>& coefficients, int64_t n, int64_t begin,
-    int64_t end, const Gradients<Cell, T>& gradients, Compute<T>* grad_a_sample, Compute<T>* sums) {
+    const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds, int64_t n, int64_t begin,
+    int64_t end, const Gradients<Cell, T>& gradients, Compute<T>* grad_a_sample, Compute<T>* sums, double* group_sums) {
   using Real = Compute<T>;
   using Vector = Lanes<Real>;
+  constexpr int groups = Problem<Cell, T>::groups;
   constexpr int sum_parts = (1 + J) * Cell::parts, all_sums = sum_parts + Cell::weights;
-  const int64_t sample_base = n * problem.sample(problem.width);
+  const int64_t channels = problem.shape.channels, sample_base = n * problem.sample(problem.width);
+  Vector plain[J][groups], projected[J][groups];
+  for (int j = 0; j < J; ++j)
+    for (int group = 0; group < groups; ++group) plain[j][group] = projected[j][group] = Vector(Real(0));
   for (int64_t index = begin; index < end; ++index) {
     const Row row = Row::of(problem, n, index);
     Local<Cell, J, Real> local;
+    const auto add_to_groups = [&](const Vector* part) __attribute__((always_inline)) {
+      for (int j = 0; j < J; ++j)
+        for (int q = 0; q < Cell::parts; ++q) {
+          const int group = Cell::joint ? 0 : q;
+          plain[j][group] = plain[j][group] + local.gain[j][q] * part[q];
+          projected[j][group] = projected[j][group] + local.gain[j][q] * part[(1 + j) * Cell::parts + q];
+        }
+    };
     Vector total[all_sums];
     if constexpr (!channels_last) {
-      local.fetch(coefficients, problem.weights, problem.width, row, 0, [](const Real* p) { return Vector(*p); });
+      local.fetch(position(problem, n, row.channel, Broadcast<Real>()), means, rstds);
       for (Vector& sum : total) sum = Vector(Real(0));
     }
     along<Vector>(
-        row.length, [&](int64_t i, auto load_lanes, auto store_lanes, auto fresh) __attribute__((always_inline)) {
-          if constexpr (channels_last) local.fetch(coefficients, problem.weights, problem.width, row, i, load_lanes);
-          Vector a[Cell::parts], centred[J][Cell::parts], extra[Cell::extras + 1], grad_output[Cell::outputs];
+        row.length, [&](int64_t i, auto load_lanes, auto store_lanes, int64_t repeated) __attribute__((always_inline)) {
+          if constexpr (channels_last) local.fetch(position(problem, n, i, load_lanes), means, rstds);
+          Vector a[Cell::parts], xhat[J][Cell::parts], extra[Cell::extras + 1], grad_output[Cell::outputs];
           Vector grad_a[Cell::parts], grad_extra[Cell::extras + 1], grad_weights[Cell::weights + 1];
           for (int q = 0; q < Cell::parts; ++q) {
             a[q] = local.bias[q];
             for (int j = 0; j < J; ++j) {
-              Vector p = load_lanes(problem.projections[j] + row.base + q * row.part_stride + i);
-              centred[j][q] = p - local.center[j][q];
-              a[q] = a[q] + centred[j][q] * local.scale[j][q];
+              Vector p = load_ahead<channels_last>(
+                  problem.projections[j] + row.base + q * row.part_stride + i, problem.width, load_lanes);
+              xhat[j][q] = (p - local.mean[j][q]) * local.rstd[j][q];
+              a[q] = a[q] + xhat[j][q] * local.gain[j][q];
             }
           }
-          for (int e = 0; e < Cell::extras; ++e) extra[e] = load_lanes(problem.extras[e] + row.output + i);
+          for (int e = 0; e < Cell::extras; ++e)
+            extra[e] = load_ahead<channels_last>(problem.extras[e] + row.output + i, channels, load_lanes);
           for (int o = 0; o < Cell::outputs; ++o)
-            grad_output[o] = gradients.outputs[o] ? load_lanes(gradients.outputs[o] + row.output + i) : Vector(Real(0));
+            grad_output[o] = gradients.outputs[o] ? load_ahead<channels_last>(
+                                                        gradients.outputs[o] + row.output + i, channels, load_lanes)
+                                                  : Vector(Real(0));
           Cell::backward(a, extra, local.weights, grad_output, grad_a, grad_extra, grad_weights);
           for (int e = 0; e < Cell::extras; ++e) store_lanes(gradients.extras[e] + row.output + i, grad_extra[e]);
           for (int q = 0; q < Cell::parts; ++q) {
@@ -184,72 +211,48 @@ FASTLADDER_CLONES void backward_rows(
             if (grad_a_sample) {
               store_lanes(grad_a_sample + (at - sample_base), grad_a[q]);
             } else {
-              for (int j = 0; j < J; ++j) store_lanes(gradients.projections[j] + at, grad_a[q] * local.scale[j][q]);
+              for (int j = 0; j < J; ++j) store_lanes(gradients.projections[j] + at, grad_a[q] * local.gain[j][q]);
             }
           }
           Vector part[all_sums];
           for (int q = 0; q < Cell::parts; ++q) {
             part[q] = grad_a[q];
-            for (int j = 0; j < J; ++j) part[(1 + j) * Cell::parts + q] = grad_a[q] * centred[j][q];
+            for (int j = 0; j < J; ++j) part[(1 + j) * Cell::parts + q] = grad_a[q] * xhat[j][q];
           }
           for (int w = 0; w < Cell::weights; ++w) part[sum_parts + w] = grad_weights[w];
-          for (int s = 0; s < all_sums; ++s) {
-            if constexpr (channels_last) {
-              Real* target = sums + s * row.coefficient_stride + i;
-              store_lanes(target, load_lanes(target) + fresh(part[s]));
-            } else {
-              total[s] = total[s] + fresh(part[s]);
+          if (repeated > 0)
+            for (Vector& sum : part) sum = from_lane(sum, repeated);
+          if constexpr (channels_last) {
+            for (int s = 0; s < all_sums; ++s) {
+              Real* target = sums + s * channels + i;
+              store_lanes(target, load_lanes(target) + part[s]);
             }
+            if (group_sums) add_to_groups(part);
+          } else {
+            for (int s = 0; s < all_sums; ++s) total[s] = total[s] + part[s];
           }
         });
-    if constexpr (!channels_last)
-      for (int s = 0; s < all_sums; ++s) sums[s * row.coefficient_stride + row.coefficient] += total[s].sum();
+    if constexpr (!channels_last) {
+      for (int s = 0; s < all_sums; ++s) sums[s * channels + row.channel] += total[s].sum();
+      if (group_sums) add_to_groups(total);
+    }
   }
+  if (group_sums)
+    for (int j = 0; j < J; ++j)
+      for (int group = 0; group < groups; ++group) {
+        *group_sums++ = plain[j][group].sum();
+        *group_sums++ = projected[j][group].sum();
+      }
 }
 
-// The coefficients (J, K) of the second half, grad_p = direct * grad_a - offset - slope * (p - center).
-template <class Real>
-struct NormGradient {
-  std::unique_ptr<Real[]> direct, offset, slope;
-
-  NormGradient(int64_t count, int64_t width)
-      : direct(scratch<Real>(count * width)),
-        offset(scratch<Real>(count * width)),
-        slope(scratch<Real>(count * width)) {}
-
-  // With xhat = (p - mean) rstd: grad_p = rstd (gain grad_a - <gain grad_a> - xhat <gain grad_a xhat>), where < > is
-  // the mean over the normalisation group. `sums` are those of the group's sample (layer) or of the batch (batch).
-  template <class Cell, class T>
-  void fill(const Problem<Cell, T>& problem, const Real* rstd, int64_t n, const Real* sums) {
-    const int64_t width = problem.width, run = problem.run();
-    for (int64_t j = 0; j < problem.count; ++j)
-      for (int64_t first = 0; first < width; first += run) {
-        const int64_t at = j * width + first;
-        const Real deviation = rstd[problem.statistic(j, n, first)];
-        double plain = 0, projected = 0;
-        for (int64_t k = 0; k < run; ++k) {
-          const double gain = problem.gain ? problem.gain[at + k] : 1.0;
-          plain += gain * sums[first + k];
-          projected += gain * sums[width + at + k];
-        }
-        plain /= problem.group_size();
-        projected *= static_cast<double>(deviation) / problem.group_size();
-        if (problem.gain)
-          for (int64_t k = at; k < at + run; ++k) direct[k] = deviation * problem.gain[k];
-        else
-          std::fill_n(&direct[at], run, deviation);
-        std::fill_n(&offset[at], run, static_cast<Real>(deviation * plain));
-        std::fill_n(&slope[at], run, static_cast<Real>(deviation * deviation * projected));
-      }
-  }
-};
-
-// Second half: the gradient through the normalisation, from grad_a to the projections.
+// Second half, from grad_a to the gradient of the projections through the normalisation:
+// grad_p = rstd (gain grad_a - plain - projected xhat), where `plain` and `projected`, which stand like the statistics,
+// are the means of gain grad_a and of gain grad_a xhat over the normalisation group.
 template <class Cell, bool channels_last, class T>
 FASTLADDER_CLONES void normalize_rows(
-    const Problem<Cell, T>& problem, const Coefficients<Compute<T>>& coefficients,
-    const NormGradient<Compute<T>>& norm_gradient, int64_t n, int64_t begin, int64_t end,
-    const Gradients<Cell, T>& gradients, const Compute<T>* grad_a_sample) {
+    const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds, const Compute<T>* plain,
+    const Compute<T>* projected, int64_t n, int64_t begin, int64_t end, const Gradients<Cell, T>& gradients,
+    const Compute<T>* grad_a_sample) {
   using Real = Compute<T>;
   using Vector = Lanes<Real>;
   const int64_t sample_base = n * problem.sample(problem.width);
@@ -257,24 +260,38 @@ FASTLADDER_CLONES void normalize_rows(
     const Row row = Row::of(problem, n, index);
     for (int q = 0; q < Cell::parts; ++q)
       for (int64_t j = 0; j < problem.count; ++j) {
-        const int64_t k = j * problem.width + q * row.coefficient_stride + row.coefficient;
         const int64_t base = row.base + q * row.part_stride;
-        Vector direct, offset, slope, center;
-        const auto fetch = [&](int64_t i, auto get) __attribute__((always_inline)) {
-          direct = get(&norm_gradient.direct[k + i]);
-          offset = get(&norm_gradient.offset[k + i]);
-          slope = get(&norm_gradient.slope[k + i]);
-          center = get(&coefficients.center[k + i]);
+        Vector mean, rstd, gain, offset, slope;
+        const auto fetch = [&](const auto& at) __attribute__((always_inline)) {
+          mean = at.statistic(means, j, q, Real(0));
+          rstd = at.statistic(rstds, j, q, Real(1));
+          offset = at.statistic(plain, j, q, Real(0));
+          slope = at.statistic(projected, j, q, Real(0));
+          gain = at.parameter(problem.gain, j * Cell::parts + q, Real(1));
         };
-        if constexpr (!channels_last) fetch(0, [](const Real* p) { return Vector(*p); });
+        if constexpr (!channels_last) fetch(position(problem, n, row.channel, Broadcast<Real>()));
         along<Vector>(
-            row.length, [&](int64_t i, auto load_lanes, auto store_lanes, auto) __attribute__((always_inline)) {
-              if constexpr (channels_last) fetch(i, load_lanes);
+            row.length, [&](int64_t i, auto load_lanes, auto store_lanes, int64_t) __attribute__((always_inline)) {
+              if constexpr (channels_last) fetch(position(problem, n, i, load_lanes));
               Vector grad_a = load_lanes(grad_a_sample + (base - sample_base) + i);
-              Vector centred = load_lanes(problem.projections[j] + base + i) - center;
-              store_lanes(gradients.projections[j] + base + i, direct * grad_a - offset - slope * centred);
+              Vector xhat = (load_lanes(problem.projections[j] + base + i) - mean) * rstd;
+              store_lanes(gradients.projections[j] + base + i, rstd * (gain * grad_a - offset - slope * xhat));
             });
       }
+  }
+}
+
+// Adds up blocks of `count` sums, from `begin` to `end`, into the first block. In order and in double, so the result is
+// the same for any number of threads.
+template <class Real>
+FASTLADDER_CLONES void add_blocks(Real* sums, int64_t blocks, int64_t count, int64_t begin, int64_t end) {
+  constexpr int64_t step = 256;
+  for (; begin < end; begin += step) {
+    const int64_t length = std::min(step, end - begin);
+    double totals[step] = {};
+    for (int64_t block = 0; block < blocks; ++block)
+      for (int64_t i = 0; i < length; ++i) totals[i] += sums[block * count + begin + i];
+    for (int64_t i = 0; i < length; ++i) sums[begin + i] = static_cast<Real>(totals[i]);
   }
 }
 

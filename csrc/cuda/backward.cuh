@@ -19,8 +19,8 @@ constexpr int sums_per_channel(int J) {  // of grad_a, of grad_a * (p - center) 
 // Sums over the batch, for all channels: of grad_a (K), of grad_a times the normalised projection (J, K), and the
 // gradients of the weights (weights, C).
 struct ChannelSums {
-  float *bias, *gain, *weights;  // null where they are not wanted
-  int64_t bias_size, gain_size;
+  float *bias, *gain, *weights[2];             // null where they are not wanted
+  int64_t bias_size, gain_size, weights_size;  // of one tensor of weights
 };
 
 template <class Cell, class T>
@@ -235,8 +235,7 @@ __device__ __forceinline__ void sums_item(const BackwardCall<Cell, T>& call, int
           }
         }
 #pragma unroll
-        for (int w = 0; w < Cell::weights; ++w)
-          load_channels(problem.weights + w * problem.shape.channels + channel, weights[w]);
+        for (int w = 0; w < Cell::weights; ++w) load_channels(problem.weight(w) + channel, weights[w]);
 #pragma unroll
         for (int v = 0; v < chunk; ++v) {
           float own[Cell::parts], own_weights[Cell::weights + 1];
@@ -332,7 +331,7 @@ __device__ __forceinline__ void pixels_item(const BackwardCall<Cell, T>& call, i
       }
     }
 #pragma unroll
-    for (int w = 0; w < Cell::weights; ++w) load_channels(problem.weights + w * channels + channel, weights[w]);
+    for (int w = 0; w < Cell::weights; ++w) load_channels(problem.weight(w) + channel, weights[w]);
     const int64_t projection = (sample * problem.width + channel) * pixels,
                   output = (sample * channels + channel) * pixels;
     const int64_t end = smaller((piece + 1) * call.piece_pixels, pixels);
@@ -413,7 +412,7 @@ __device__ __forceinline__ void channels_item(const BackwardCall<Cell, T>& call,
 #pragma unroll
       for (int q = 0; q < Cell::parts; ++q) load_bias(problem, q, channel, bias[q]);
 #pragma unroll
-      for (int w = 0; w < Cell::weights; ++w) load_channels(problem.weights + w * channels + channel, weights[w]);
+      for (int w = 0; w < Cell::weights; ++w) load_channels(problem.weight(w) + channel, weights[w]);
       backward_chunk<J, V, L, L>(
           call, inputs, grads, bias, weights, first,
           [&](int j, int q) { return affine_of<L>(problem, call.statistics, j, q, sample, channel); },
@@ -474,8 +473,10 @@ static __global__ void __launch_bounds__(threads) reduce_kernel(const __grid_con
     if (sums.bias) sums.bias[column] = sum;
   } else if (after_gain < 0) {
     if (sums.gain) sums.gain[after_bias] = sum;
-  } else if (sums.weights)
-    sums.weights[after_gain] = sum;
+  } else {
+    const bool second = after_gain >= sums.weights_size;
+    if (float* target = sums.weights[second]) target[after_gain - second * sums.weights_size] = sum;
+  }
 }
 
 }  // namespace fastladder

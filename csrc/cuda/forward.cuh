@@ -96,8 +96,7 @@ __device__ __forceinline__ void output_item(const ForwardCall<Cell, T>& call, in
         }
       }
 #pragma unroll
-      for (int w = 0; w < Cell::weights; ++w)
-        load_channels(problem.weights + w * problem.shape.channels + channel, weights[w]);
+      for (int w = 0; w < Cell::weights; ++w) load_channels(problem.weight(w) + channel, weights[w]);
 #pragma unroll
       for (int v = 0; v < chunk; ++v) {
         float own[Cell::parts], extra[Cell::extras + 1], own_weights[Cell::weights + 1], output[Cell::outputs];

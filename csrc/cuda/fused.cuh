@@ -259,12 +259,13 @@ void run_backward(
   }
   const bool batch_norm = problem.norm == Norm::batch;
   const int64_t sums_columns = sums_per_channel<Cell>(J) * channels;
-  call.sums = {gradients.bias, gradients.gain, gradients.weights, problem.width, J * problem.width};
+  call.sums = {gradients.bias, gradients.gain,    {gradients.weights[0], gradients.weights[1]},
+               problem.width,  J * problem.width, problem.weight_rows * channels};
   if (batch_norm) {
     if (!call.sums.bias) call.sums.bias = device.scratch<float>(problem.width);
     if (!call.sums.gain) call.sums.gain = device.scratch<float>(J * problem.width);
   }
-  const bool sums = call.sums.bias || call.sums.gain || call.sums.weights;
+  const bool sums = call.sums.bias || call.sums.gain || call.sums.weights[0];
   if (sums) call.partials = device.scratch<float>(slots * sums_columns);
   const auto launch = [&] {
     device.launch(backward_kernel<Cell, J, V, channels_last, T>, device.blocks_for(call.schedule), call);
@@ -293,7 +294,7 @@ struct CudaEngine {
         problem.shape,
         {problem.projections[0], problem.projections[1], problem.projections[2], problem.extras[0], outputs[0],
          outputs[Cell::outputs - 1]},
-        {problem.weights, problem.gain, problem.bias});
+        {problem.weights[0], problem.weights[1], problem.gain, problem.bias});
     if (wide)
       run_forward<V>(device, problem, {mean, rstd}, outputs);
     else
@@ -328,8 +329,8 @@ struct CudaEngine {
         problem.shape,
         {problem.projections[0], problem.projections[1], problem.projections[2], problem.extras[0],
          gradients.outputs[0], gradients.outputs[Cell::outputs - 1]},
-        {problem.weights, problem.gain, problem.bias, statistics.mean, statistics.rstd, gradients.gain,
-         gradients.bias});
+        {problem.weights[0], problem.weights[1], problem.gain, problem.bias, statistics.mean, statistics.rstd,
+         gradients.gain, gradients.bias});
     if (wide)
       run_backward<J, V, channels_last>(device, problem, statistics, gradients);
     else

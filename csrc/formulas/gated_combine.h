@@ -32,6 +32,7 @@ struct CombineG1 {
   static constexpr int extras = 1;    // lateral h
   static constexpr int outputs = 1;   // y
   static constexpr int weights = 10;  // gate, content
+  static constexpr int weight_tensors = 2;
   static constexpr bool joint = true;
 
   template <class T>
@@ -62,6 +63,7 @@ struct CombineG2 {
   static constexpr int extras = 0;
   static constexpr int outputs = 1;   // y
   static constexpr int weights = 15;  // of mu1, mu2, s
+  static constexpr int weight_tensors = 1;
   static constexpr bool joint = false;
 
   template <class T>
@@ -87,6 +89,7 @@ struct CombineG3Hidden {
   static constexpr int extras = 0;
   static constexpr int outputs = 1;  // u
   static constexpr int weights = 0;
+  static constexpr int weight_tensors = 0;
   static constexpr bool joint = true;
 
   template <class T>
@@ -107,6 +110,7 @@ struct CombineG3 {
   static constexpr int extras = 0;
   static constexpr int outputs = 1;  // y
   static constexpr int weights = 0;
+  static constexpr int weight_tensors = 0;
   static constexpr bool joint = true;
 
   template <class T>

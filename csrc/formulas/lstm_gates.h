@@ -7,10 +7,11 @@ namespace fastladder {
 
 struct LstmGates {
   static constexpr int least_projections = 1, most_projections = 3;
-  static constexpr int parts = 4;      // preactivations per output channel: i, f, g, o
-  static constexpr int extras = 1;     // further activations: the cell c
-  static constexpr int outputs = 2;    // h', c'
-  static constexpr int weights = 0;    // parameters per channel
+  static constexpr int parts = 4;    // preactivations per output channel: i, f, g, o
+  static constexpr int extras = 1;   // further activations: the cell c
+  static constexpr int outputs = 2;  // h', c'
+  static constexpr int weights = 0;  // parameters per channel
+  static constexpr int weight_tensors = 0;
   static constexpr bool joint = true;  // layer norm takes all parts together
 
   template <class T>

@@ -24,20 +24,6 @@ ArgumentGradients combine_backward(
   });
 }
 
-// The parameters of G1's two functions, (5, C) each, as one (10, C).
-inline Tensor stack(const Tensor& gate, const Tensor& content) {
-  STD_TORCH_CHECK(
-      gate.dim() == 2 && content.dim() == 2 && gate.size(0) == 5 && content.size(0) == 5, "gate, content: need (5, C)");
-  STD_TORCH_CHECK(
-      gate.size(1) == content.size(1) && gate.scalar_type() == content.scalar_type(),
-      "gate, content: need one shape and dtype");
-  Tensor both = torch::stable::new_empty(gate, {10, gate.size(1)});
-  Tensor first = torch::stable::narrow(both, 0, 0, 5), second = torch::stable::narrow(both, 0, 5, 5);
-  torch::stable::copy_(first, gate);
-  torch::stable::copy_(second, content);
-  return both;
-}
-
 template <class Engine>
 CombineResults combine_g1(
     Tensor projection,            // (N, C, *S)
@@ -46,7 +32,7 @@ CombineResults combine_g1(
     OptionalTensor gain,          // (C)
     OptionalTensor bias,          // (C)
     std::string norm, bool squash_gate, double eps) {
-  Arguments arguments{{projection}, {lateral}, stack(gate, content), gain, bias, parse_norm(norm), eps};
+  Arguments arguments{{projection}, {lateral}, {gate, content}, gain, bias, parse_norm(norm), eps};
   return squash_gate ? combine_forward<Engine, CombineG1<true>>(arguments)
                      : combine_forward<Engine, CombineG1<false>>(arguments);
 }
@@ -60,13 +46,10 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> combine_g1_backward(
     OptionalTensor gain,                                                         // (C)
     OptionalTensor bias,                                                         // (C)
     std::string norm, bool squash_gate, double eps, Tensor mean, Tensor rstd) {  // (1, N, 1), (1, C) or (0)
-  Arguments arguments{{projection}, {lateral}, stack(gate, content), gain, bias, parse_norm(norm), eps};
+  Arguments arguments{{projection}, {lateral}, {gate, content}, gain, bias, parse_norm(norm), eps};
   ArgumentGradients answer = squash_gate ? combine_backward<Engine, CombineG1<true>>(grad_y, arguments, mean, rstd)
                                          : combine_backward<Engine, CombineG1<false>>(grad_y, arguments, mean, rstd);
-  Tensor grad_gate = torch::stable::clone(torch::stable::narrow(answer.weights, 0, 0, 5));
-  Tensor grad_content = torch::stable::clone(torch::stable::narrow(answer.weights, 0, 5, 5));
-  if (gain) answer.gain = torch::stable::view(answer.gain, gain->sizes());
-  return {answer.projections[0], answer.extras[0], grad_gate, grad_content, answer.gain, answer.bias};
+  return {answer.projections[0], answer.extras[0], answer.weights[0], answer.weights[1], answer.gain, answer.bias};
 }
 
 template <class Engine>
@@ -76,7 +59,7 @@ CombineResults combine_g2(
     OptionalTensor gain,         // (2, 3C)
     OptionalTensor bias,         // (3C)
     std::string norm, double eps) {
-  return combine_forward<Engine, CombineG2>({{top, lateral}, {}, weights, gain, bias, parse_norm(norm), eps});
+  return combine_forward<Engine, CombineG2>({{top, lateral}, {}, {weights}, gain, bias, parse_norm(norm), eps});
 }
 
 template <class Engine>
@@ -88,9 +71,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> combine_g2_backward(
     OptionalTensor bias,                                       // (3C)
     std::string norm, double eps, Tensor mean, Tensor rstd) {  // (2, N, 3), (2, 3C) or (0)
   ArgumentGradients answer = combine_backward<Engine, CombineG2>(
-      grad_y, {{top, lateral}, {}, weights, gain, bias, parse_norm(norm), eps}, mean, rstd);
-  Tensor grad_weights = torch::stable::view(answer.weights, weights.sizes());
-  return {answer.projections[0], answer.projections[1], grad_weights, answer.gain, answer.bias};
+      grad_y, {{top, lateral}, {}, {weights}, gain, bias, parse_norm(norm), eps}, mean, rstd);
+  return {answer.projections[0], answer.projections[1], answer.weights[0], answer.gain, answer.bias};
 }
 
 template <class Engine>

@@ -23,7 +23,7 @@ namespace fastladder {
 struct Arguments {
   std::vector<Tensor> projections;  // J times (N, K, *S)
   std::vector<Tensor> extras;       // (N, C, *S) each
-  OptionalTensor weights;           // (weights, C)
+  std::vector<Tensor> weights;      // (weights, C), in as many tensors as the family has
   OptionalTensor gain;              // (J, K)
   OptionalTensor bias;              // (K)
   Norm norm = Norm::none;
@@ -36,8 +36,8 @@ struct Results {
 };
 
 struct ArgumentGradients {
-  std::vector<Tensor> projections, extras;
-  Tensor weights, gain, bias;  // empty where the argument is missing
+  std::vector<Tensor> projections, extras, weights;
+  Tensor gain, bias;  // empty where the argument is missing
 };
 
 // The arguments as a kernel sees them.
@@ -51,23 +51,26 @@ struct Problem {
   double eps;
   const T* projections[3];            // J times (N, K, S)
   const T* extras[Cell::extras + 1];  // (N, C, S) each
-  const Real* weights;                // (weights, C)
+  const Real* weights[2];             // together (weights, C)
   const Real* gain;                   // (J, K) or null, which is 1
   const Real* bias;                   // (K) or null, which is 0
 
+  static constexpr int weight_rows = Cell::weight_tensors == 0 ? 1 : Cell::weights / Cell::weight_tensors;  // of one
   static constexpr int64_t groups = Cell::joint ? 1 : Cell::parts;  // of layer norm, per sample
 
+  // Row w of the weights, (C).
+  FASTLADDER_FORMULA const Real* weight(int w) const {
+    return weights[w / weight_rows] + w % weight_rows * shape.channels;
+  }
   int64_t rows() const { return shape.channels_last ? shape.pixels : shape.channels; }
   int64_t sample(int64_t channels) const { return channels * shape.pixels; }
   int64_t group_size() const {
     return norm == Norm::layer ? width / groups * shape.pixels : shape.batch * shape.pixels;
   }
-  // Where the statistics of projection j, sample n, channel k stand: (J, N, groups) for layer, (J, K) for batch.
-  int64_t statistic(int64_t j, int64_t n, int64_t k) const {
-    return norm == Norm::layer ? (j * shape.batch + n) * groups + k / (width / groups) : j * width + k;
+  // Statistics stand (J, N, groups) for layer, (J, K) for batch. This is where those of a part's group stand for layer.
+  int64_t group(int64_t j, int64_t n, int64_t part) const {
+    return (j * shape.batch + n) * groups + (groups == 1 ? 0 : part);
   }
-  // Channels that stand side by side and share their statistics; all of them where there are none.
-  int64_t run() const { return norm == Norm::batch ? 1 : norm == Norm::layer ? width / groups : width; }
   int64_t statistics() const {
     return norm == Norm::none ? 0 : count * (norm == Norm::layer ? shape.batch * groups : width);
   }
@@ -79,8 +82,8 @@ struct Gradients {
   const T* outputs[Cell::outputs];  // (N, C, S) each, or null where an output is unused
   T* projections[3];                // J times (N, K, S)
   T* extras[Cell::extras + 1];      // (N, C, S) each
-  Compute<T>* weights;              // (weights, C), or null where the argument is missing
-  Compute<T>* gain;                 // (J, K), likewise
+  Compute<T>* weights[2];           // together (weights, C)
+  Compute<T>* gain;                 // (J, K), or null where the argument is missing
   Compute<T>* bias;                 // (K), likewise
 };
 
@@ -143,15 +146,15 @@ Problem<Cell, T> make_problem(Arguments& arguments) {
   for (int e = 0; e < Cell::extras; ++e)
     problem.extras[e] =
         activation_data<T>("cell or lateral", arguments.extras[e], leader, problem.shape.channels, channels_last);
-  const auto parameter = [&](const char* name, OptionalTensor& tensor, int64_t numel) -> const Real* {
-    if (!tensor) return nullptr;
-    STD_TORCH_CHECK(tensor->device() == leader.device(), name, ": needs the device of the first activation");
-    tensor = check_parameter(name, *tensor, numel, compute_dtype<T>);
-    return data_of<const Real>(*tensor);
+  const auto parameter = [&](const char* name, Tensor& tensor, int64_t numel) -> const Real* {
+    STD_TORCH_CHECK(tensor.device() == leader.device(), name, ": needs the device of the first activation");
+    tensor = check_parameter(name, tensor, numel, compute_dtype<T>);
+    return data_of<const Real>(tensor);
   };
-  problem.weights = parameter("weights", arguments.weights, Cell::weights * problem.shape.channels);
-  problem.gain = parameter("gain", arguments.gain, count * problem.width);
-  problem.bias = parameter("bias", arguments.bias, problem.width);
+  for (int w = 0; w < Cell::weight_tensors; ++w)
+    problem.weights[w] = parameter("weights", arguments.weights[w], problem.weight_rows * problem.shape.channels);
+  if (arguments.gain) problem.gain = parameter("gain", *arguments.gain, count * problem.width);
+  if (arguments.bias) problem.bias = parameter("bias", *arguments.bias, problem.width);
   // One pixel is a row of channels in either layout, and channels make the longer row.
   problem.shape.channels_last = channels_last || problem.shape.pixels == 1;
   return problem;
@@ -195,17 +198,16 @@ ArgumentGradients compute_backward(
   rstd = check_parameter("rstd", rstd, problem.statistics(), compute_dtype<T>);
 
   Gradients<Cell, T> gradients{};
-  const auto parameter = [&](bool given, std::vector<int64_t> sizes, Real*& target) {
-    Tensor gradient = torch::stable::new_empty(leader, given ? sizes : std::vector<int64_t>{0}, compute_dtype<T>);
+  const auto parameter = [&](const OptionalTensor& given, Real*& target) {
+    Tensor gradient =
+        given ? torch::stable::empty_like(*given) : torch::stable::new_empty(leader, {0}, compute_dtype<T>);
     if (given) target = data_of<Real>(gradient);
     return gradient;
   };
   ArgumentGradients answer{
-      {},
-      {},
-      parameter(arguments.weights.has_value(), {Cell::weights, channels}, gradients.weights),
-      parameter(arguments.gain.has_value(), {problem.count, width}, gradients.gain),
-      parameter(arguments.bias.has_value(), {width}, gradients.bias)};
+      {}, {}, {}, parameter(arguments.gain, gradients.gain), parameter(arguments.bias, gradients.bias)};
+  for (int w = 0; w < Cell::weight_tensors; ++w)
+    answer.weights.push_back(parameter(arguments.weights[w], gradients.weights[w]));
   for (int o = 0; o < Cell::outputs; ++o)
     if (grad_outputs[o])
       gradients.outputs[o] = activation_data<T>("gradient", *grad_outputs[o], leader, channels, channels_last);
@@ -218,7 +220,8 @@ ArgumentGradients compute_backward(
     gradients.extras[e] = data_of<T>(answer.extras[e]);
   }
   if (leader.numel() == 0) {
-    for (Tensor* gradient : {&answer.weights, &answer.gain, &answer.bias}) torch::stable::zero_(*gradient);
+    for (Tensor* gradient : {&answer.gain, &answer.bias}) torch::stable::zero_(*gradient);
+    for (Tensor& gradient : answer.weights) torch::stable::zero_(gradient);
     return answer;
   }
   Engine::template backward<Cell, T>(leader, problem, data_of<const Real>(mean), data_of<const Real>(rstd), gradients);

@@ -316,7 +316,7 @@ def test_it_learns():
         (lambda: RLadder(TINY, SHAPE, predict=False, classify=False), ValueError, "predict, classify: got no task"),
         (lambda: RLadder(TINY[:-1], SHAPE, decoder=False), ValueError, "predict, classify: got no task"),
         (lambda: RLadder([Level(LSTM(4))], SHAPE), ValueError, "predict, classify: got no task"),
-        (lambda: RLadder([Level(LSTM(4), G1()), Level(Conv(4, 3))], SHAPE), ValueError, r"levels\[1\].encoder: got \(4,\)"),
+        (lambda: RLadder([Level(LSTM(4), G1()), Level(Conv(4, 3))], SHAPE), ValueError, r"levels\[1\].encoder: got"),
         (lambda: RLadder([Level(LSTM(4), ConvG3(3))], SHAPE), ValueError, r"levels\[0\].decoder: got \(4,\) and "),
         (lambda: RLadder([Level(AvgPool(4), Broadcast())], SHAPE), ValueError, r"levels\[0\].decoder: Broadcast: got"),
         (lambda: tiny()(torch.rand(4, *SHAPE)), ValueError, r"frames: got shape .* needs \(N, T, 2, 8, 8\)"),
