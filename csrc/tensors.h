@@ -62,6 +62,30 @@ inline std::vector<int64_t> sizes_with(const Tensor& leader, int64_t channels) {
   return sizes;
 }
 
+inline std::vector<int64_t> sizes_of(const Tensor& tensor) {
+  std::vector<int64_t> sizes(tensor.dim());
+  for (int64_t dim = 0; dim < tensor.dim(); ++dim) sizes[dim] = tensor.size(dim);
+  return sizes;
+}
+
+// An empty tensor on the device of `like`. Not by way of the dispatcher, which takes longer than small kernels.
+inline Tensor empty(
+    const Tensor& like, const std::vector<int64_t>& sizes, const std::vector<int64_t>& strides, ScalarType dtype) {
+  int32_t device_type;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(like.get(), &device_type));
+  const int32_t type = torch::stable::detail::to<int32_t>(torch::stable::detail::from(dtype));
+  AtenTensorHandle handle;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(
+      sizes.size(), sizes.data(), strides.data(), type, device_type, like.get_device_index(), &handle));
+  return Tensor(handle);
+}
+
+inline Tensor empty(const Tensor& like, const std::vector<int64_t>& sizes, ScalarType dtype) {
+  std::vector<int64_t> strides(sizes.size(), 1);
+  for (size_t dim = sizes.size(); dim-- > 1;) strides[dim - 1] = strides[dim] * std::max<int64_t>(sizes[dim], 1);
+  return empty(like, sizes, strides, dtype);
+}
+
 // An empty (N, channels, *S) in the layout of the leading activation (N, _, *S).
 inline Tensor empty_activation(const Tensor& leader, int64_t channels, bool channels_last) {
   std::vector<int64_t> sizes = sizes_with(leader, channels);
@@ -76,16 +100,10 @@ inline Tensor empty_activation(const Tensor& leader, int64_t channels, bool chan
     strides[dim] = stride;
     stride *= std::max<int64_t>(sizes[dim], 1);
   }
-  int32_t dtype, device_type;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(leader.get(), &dtype));
-  TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(leader.get(), &device_type));
-  AtenTensorHandle handle;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(
-      sizes.size(), sizes.data(), strides.data(), dtype, device_type, leader.get_device_index(), &handle));
-  return Tensor(handle);
+  return empty(leader, sizes, strides, leader.scalar_type());
 }
 
-// A tensor that is contiguous already does not pass through the dispatcher, which takes longer than small kernels.
+// The same tensor where it is contiguous, else a copy.
 inline Tensor make_contiguous(const Tensor& tensor) {
   return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
 }

@@ -38,7 +38,7 @@ class Device {
   template <class T>
   T* scratch(int64_t count) {
     static_assert(sizeof(T) == 4);
-    scratch_.push_back(torch::stable::new_empty(tensor_, {count}, ScalarType::Int));
+    scratch_.push_back(empty(tensor_, {count}, ScalarType::Int));
     return data_of<T>(scratch_.back());
   }
 

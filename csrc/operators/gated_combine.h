@@ -105,8 +105,8 @@ template <class Engine>
 Tensor combine_g3_backward(
     OptionalTensor grad_y,  // (N, C, *S)
     Tensor projections) {   // (N, 3C, *S)
-  Tensor none = torch::stable::new_empty(
-      projections, {0}, projections.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float);
+  Tensor none =
+      empty(projections, {0}, projections.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float);
   return combine_backward<Engine, CombineG3>(grad_y, {{projections}, {}, {}, {}, {}}, none, none).projections[0];
 }
 

@@ -167,10 +167,7 @@ Results compute_forward(Arguments arguments) {
   std::vector<int64_t> sizes{0};
   if (problem.norm == Norm::layer) sizes = {problem.count, problem.shape.batch, problem.groups};
   if (problem.norm == Norm::batch) sizes = {problem.count, problem.width};
-  Results results{
-      {},
-      torch::stable::new_empty(leader, sizes, compute_dtype<T>),
-      torch::stable::new_empty(leader, sizes, compute_dtype<T>)};
+  Results results{{}, empty(leader, sizes, compute_dtype<T>), empty(leader, sizes, compute_dtype<T>)};
   T* outputs[Cell::outputs];
   for (int o = 0; o < Cell::outputs; ++o) {
     results.outputs.push_back(empty_activation(leader, problem.shape.channels, is_channels_last(leader)));
@@ -199,8 +196,7 @@ ArgumentGradients compute_backward(
 
   Gradients<Cell, T> gradients{};
   const auto parameter = [&](const OptionalTensor& given, Real*& target) {
-    Tensor gradient =
-        given ? torch::stable::empty_like(*given) : torch::stable::new_empty(leader, {0}, compute_dtype<T>);
+    Tensor gradient = empty(leader, given ? sizes_of(*given) : std::vector<int64_t>{0}, compute_dtype<T>);
     if (given) target = data_of<Real>(gradient);
     return gradient;
   };
