@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.harness import keep_memory
 from fastladder import info
 
 MEASUREMENTS = pytest.StashKey[list]()
@@ -20,6 +21,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.stash[MEASUREMENTS] = []
+    keep_memory()
 
 
 @pytest.fixture(scope="session")

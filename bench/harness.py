@@ -1,7 +1,9 @@
 """How throughput is measured: interleaved variants, medians, inputs rotated out of the caches, bytes against a copy."""
 
+import ctypes
 import itertools
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +26,21 @@ TARGETS = {
     ("combine_g3", "forward+backward"): (2.5, 1.2),
     ("RLadder training step", "forward+backward"): (1.3, None),
 }
+
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt(3)
+
+
+def keep_memory() -> None:
+    """Has the C library keep the memory that is freed, for all that is measured alike, as a GPU's allocator does.
+
+    Else whatever is larger than 32 MB comes fresh from the system in every call, and the time to clear its pages, which
+    is up to three times that of a kernel and different from run to run, is measured with it.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 @dataclass
