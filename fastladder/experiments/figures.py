@@ -48,7 +48,7 @@ def plot_predictions(
     network.train(training)
     bars = ~dataset.config.visible().numpy()
     rows = (len(first) + 1) // 2
-    figure = Figure(figsize=(10, (1.2 + len(shown)) * 1.45 * rows), layout="constrained")
+    figure = Figure(figsize=(10, (2.34 + 0.87 * len(shown)) * rows), layout="constrained")
     axes = figure.subplots(rows, 2, squeeze=False).flatten()
     for index, axis in enumerate(axes):
         if index >= len(first):

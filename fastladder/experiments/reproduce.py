@@ -101,7 +101,14 @@ def reproduce(table: Table, row: Row, seed: int, minutes: float | None, options:
         remove(folder)
     attempt = Attempt(configuration, folder, minutes, options.data_dir, options.download, console)
     outcome = table.attempt(attempt)
-    result = Result(table.name, row.name, options.scale, seed, configuration=configuration, **vars(outcome))
+    result = Result(
+        **vars(outcome),
+        table=table.name,
+        row=row.name,
+        scale=options.scale,
+        seed=seed,
+        configuration=configuration,
+    )
     path = result_path(Path(options.results), table.name, options.scale, row.name, seed)
     write_result(path, result, overwrite=options.overwrite)
 

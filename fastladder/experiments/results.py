@@ -8,37 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from fastladder.experiments.errors import RunError
+from fastladder.experiments.tables import Configuration, Outcome
 from fastladder.experiments.training import differences
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, kw_only=True)
+class Result(Outcome):
     """What one row came to with one seed.
 
     Attributes:
         table, row, scale, seed: which it is.
-        complete: whether the training came to its end.
-        steps: of the optimizer, all phases together; by them one result is better informed than another.
-        seconds: of training, all phases together.
-        test: the scores on the test set.
-        learning_rates: of every epoch that was evaluated.
         configuration: all that decides the numbers.
-        data: the sha256 of everything that decides the sequences, for train, valid and test.
-        environment: command, commit, device and versions of the last part of the training.
     """
 
     table: str
     row: str
     scale: str
     seed: int
-    complete: bool
-    steps: int
-    seconds: float
-    test: dict[str, float]
-    learning_rates: list[float]
-    configuration: dict[str, Any]
-    data: dict[str, str]
-    environment: dict[str, Any]
+    configuration: Configuration
 
 
 def result_path(folder: Path, table: str, scale: str, row: str, seed: int) -> Path:

@@ -92,7 +92,17 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an attempt; the fields are those of `Result`."""
+    """What came of an attempt.
+
+    Attributes:
+        complete: whether the training came to its end.
+        steps: of the optimizer, all phases together; by them one result is better informed than another.
+        seconds: of training, all phases together.
+        test: the scores on the test set.
+        learning_rates: of every epoch that was evaluated.
+        data: the sha256 of everything that decides the sequences, for train, valid and test.
+        environment: command, commit, device and versions of the last part of the training.
+    """
 
     complete: bool
     steps: int

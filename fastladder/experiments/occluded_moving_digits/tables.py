@@ -179,7 +179,7 @@ TABLE2 = Table(
     scales={
         "paper": Scale(f"{PAPER_DATA}, 1,000 labels.", paper(labels=1000)),
         "small": Scale(
-            f"{SMALL_DATA}; at most 8 epochs, 4 where half of a batch is unlabelled, which are as many steps; 100 labels.",
+            f"{SMALL_DATA}; 100 labels; at most 8 epochs, or 4, of as many steps, where half of a batch is unlabelled.",
             small(8, labels=100),
             {
                 "static": {"model": SMALL_STATIC},
