@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
@@ -100,10 +100,25 @@ def scores_table(title: str, scores: dict[str, Any]) -> Table:
     return table
 
 
-# The figure's name -> the module that draws it and the function that takes its options.
+class Figure(NamedTuple):
+    """A figure of a paper: what it shows, and the module and function that draw it from their own options."""
+
+    title: str
+    module: str
+    function: str
+
+
 FIGURES = {
-    "rladder-figure4": ("fastladder.experiments.occluded_moving_digits.probe", "figure4_command"),
-    "message-passing": ("fastladder.experiments.message_passing", "message_passing_command"),
+    "rladder-figure4": Figure(
+        "Truth, observation, prediction and probe (Recurrent Ladder Networks, Fig. 4)",
+        "fastladder.experiments.occluded_moving_digits.probe",
+        "figure4_command",
+    ),
+    "message-passing": Figure(
+        "Message passing, corrected and as printed (Recurrent Ladder Networks, appendices B and C)",
+        "fastladder.experiments.message_passing",
+        "message_passing_command",
+    ),
 }
 
 
@@ -112,8 +127,8 @@ def figure_command(arguments: list[str]) -> int:
     name = arguments[0] if arguments else ""
     if name not in FIGURES:
         raise RunError(f"figure: got {name!r}, needs one of {', '.join(FIGURES)}")
-    module, function = FIGURES[name]
-    command: Callable[[list[str]], int] = getattr(importlib.import_module(module), function)
+    figure = FIGURES[name]
+    command: Callable[[list[str]], int] = getattr(importlib.import_module(figure.module), figure.function)
     try:
         return command(arguments[1:])
     except OSError as error:

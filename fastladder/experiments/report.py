@@ -1,5 +1,6 @@
 """The tables of results, on the screen and as RESULTS.md."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
@@ -7,6 +8,7 @@ from textwrap import fill
 from rich import box
 from rich.table import Table as ScreenTable
 
+from fastladder.experiments.commands import FIGURES
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.results import Result, check_configuration, mean_and_deviation, read_result
 from fastladder.experiments.tables import TABLES, Row, Table, find_table, paper_numbers
@@ -75,15 +77,15 @@ def write_report(folder: Path, path: Path) -> None:
     Raises:
         RunError: a result is damaged or of another configuration, or the report cannot be written.
     """
-    text = report(folder)
+    text = report(folder, path.parent)
     try:
         path.write_text(text)
     except OSError as error:
         raise RunError(f"{path}: cannot be written ({error.strerror}), name another file with --report") from None
 
 
-def report(folder: Path) -> str:
-    """The text of RESULTS.md."""
+def report(folder: Path, place: Path = Path()) -> str:
+    """The text of RESULTS.md for all results and pictures below a folder, with links from where the text will be."""
     parts = [HEAD]
     for name in TABLES:
         table = find_table(name)
@@ -111,6 +113,11 @@ def report(folder: Path) -> str:
             parts.append(
                 "\n\n".join([f"## {table.title}, {scale}", f"{command}: {chosen.caption}", text, *notes]) + "\n"
             )
+    for name in FIGURES:
+        picture = folder / f"{name}.png"
+        if picture.is_file():
+            link = Path(os.path.relpath(picture, place)).as_posix()
+            parts.append(f"## {FIGURES[name].title}\n\n`fastladder figure {name}`\n\n![{name}]({link})\n")
     return "\n".join(parts)
 
 

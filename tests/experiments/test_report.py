@@ -171,7 +171,16 @@ def test_results_md_is_what_the_results_say():
     path = ROOT / "RESULTS.md"
     if not path.exists():
         pytest.skip("RESULTS.md: not there yet, fastladder reproduce writes it")
-    assert path.read_text() == report(ROOT / "bench" / "results")
+    assert path.read_text() == report(ROOT / "bench" / "results", ROOT)
+
+
+def test_pictures_are_linked_from_where_the_report_is(made_up, tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "rladder-figure4.png").touch()
+    write_report(tmp_path / "deep", tmp_path / "RESULTS.md")
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "![rladder-figure4](deep/rladder-figure4.png)" in text
+    assert "message-passing" not in text
 
 
 @pytest.mark.parametrize("name", TABLES)
