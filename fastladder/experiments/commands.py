@@ -125,6 +125,11 @@ FIGURES = {
 def figure_command(arguments: list[str]) -> int:
     """Draws a figure of a paper, with the options of that figure."""
     name = arguments[0] if arguments else ""
+    if name in ("-h", "--help"):
+        print("usage: fastladder figure FIGURE [options; --help lists them]\n\nDraws a figure of a paper:")
+        for each, figure in FIGURES.items():
+            print(f"  {each:<17}{figure.title}")
+        raise SystemExit(0)
     if name not in FIGURES:
         raise RunError(f"figure: got {name!r}, needs one of {', '.join(FIGURES)}")
     figure = FIGURES[name]
