@@ -37,7 +37,7 @@ class Line:
 
 def results_table(table: Table, scale: str, folder: Path) -> ScreenTable:
     """A table for a screen of 80 columns: the paper's numbers below ours, and below the table what all rows share."""
-    rows = lines(table, scale, folder)
+    rows = lines(table, results(folder, table, scale))
     devices = sorted({row.device for row in rows} - {""})
     notes = ["In parentheses: the paper."]
     if not all(row.complete for row in rows):
@@ -90,7 +90,8 @@ def report(folder: Path, place: Path = Path()) -> str:
     for name in TABLES:
         table = find_table(name)
         for scale, chosen in table.scales.items():
-            if not results(folder, table, scale):
+            found = results(folder, table, scale)
+            if not found:
                 continue
             scores = [text for column in table.columns for text in (column.label, f"{column.label}, paper")]
             headings = ["", *scores, "seeds", "steps", "time", "device"]
@@ -103,7 +104,7 @@ def report(folder: Path, place: Path = Path()) -> str:
                     row.time,
                     row.device,
                 ]
-                for row in lines(table, scale, folder)
+                for row in lines(table, found)
             ]
             rows = [headings, ["---", *["---:"] * (len(headings) - 1)], *cells]
             text = "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -121,10 +122,10 @@ def report(folder: Path, place: Path = Path()) -> str:
     return "\n".join(parts)
 
 
-def lines(table: Table, scale: str, folder: Path) -> list[Line]:
+def lines(table: Table, found: dict[str, list[Result]]) -> list[Line]:
     """Every row of a table, also those that were not run."""
-    paper, ours = paper_numbers(table.name), results(folder, table, scale)
-    return [line(row, table, ours.get(row.name, []), paper.get(row.name, {})) for row in table.rows]
+    paper = paper_numbers(table.name)
+    return [line(row, table, found.get(row.name, []), paper.get(row.name, {})) for row in table.rows]
 
 
 def line(row: Row, table: Table, results: list[Result], paper: dict[str, tuple[float, float | None]]) -> Line:
