@@ -24,6 +24,16 @@ ArgumentGradients combine_backward(
   });
 }
 
+// The parameters of G1's two functions, (5, C) each, as its weights.
+inline std::vector<Tensor> functions(const Tensor& gate, const Tensor& content) {
+  STD_TORCH_CHECK(
+      gate.dim() == 2 && content.dim() == 2 && gate.size(0) == 5 && content.size(0) == 5, "gate, content: need (5, C)");
+  STD_TORCH_CHECK(
+      gate.size(1) == content.size(1) && gate.scalar_type() == content.scalar_type(),
+      "gate, content: need one shape and dtype");
+  return {gate, content};
+}
+
 template <class Engine>
 CombineResults combine_g1(
     Tensor projection,            // (N, C, *S)
@@ -32,7 +42,7 @@ CombineResults combine_g1(
     OptionalTensor gain,          // (C)
     OptionalTensor bias,          // (C)
     std::string norm, bool squash_gate, double eps) {
-  Arguments arguments{{projection}, {lateral}, {gate, content}, gain, bias, parse_norm(norm), eps};
+  Arguments arguments{{projection}, {lateral}, functions(gate, content), gain, bias, parse_norm(norm), eps};
   return squash_gate ? combine_forward<Engine, CombineG1<true>>(arguments)
                      : combine_forward<Engine, CombineG1<false>>(arguments);
 }
@@ -46,7 +56,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> combine_g1_backward(
     OptionalTensor gain,                                                         // (C)
     OptionalTensor bias,                                                         // (C)
     std::string norm, bool squash_gate, double eps, Tensor mean, Tensor rstd) {  // (1, N, 1), (1, C) or (0)
-  Arguments arguments{{projection}, {lateral}, {gate, content}, gain, bias, parse_norm(norm), eps};
+  Arguments arguments{{projection}, {lateral}, functions(gate, content), gain, bias, parse_norm(norm), eps};
   ArgumentGradients answer = squash_gate ? combine_backward<Engine, CombineG1<true>>(grad_y, arguments, mean, rstd)
                                          : combine_backward<Engine, CombineG1<false>>(grad_y, arguments, mean, rstd);
   return {answer.projections[0], answer.extras[0], answer.weights[0], answer.weights[1], answer.gain, answer.bias};
