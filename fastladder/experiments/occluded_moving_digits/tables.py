@@ -179,7 +179,7 @@ TABLE2 = Table(
     scales={
         "paper": Scale(f"{PAPER_DATA}, 1,000 labels.", paper(labels=1000)),
         "small": Scale(
-            f"{SMALL_DATA}; 100 labels; at most 15 epochs, or 8 of twice the steps where half of a batch is unlabelled.",
+            f"{SMALL_DATA}; 100 labels; at most 15 epochs, or 8 longer ones where half of a batch is unlabelled.",
             small(15, labels=100),
             {
                 "static": {"model": SMALL_STATIC},
