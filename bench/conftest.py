@@ -93,4 +93,4 @@ def print_table(rows):
             "-" if row.saved_eager is None else f"{row.saved_eager / 1e6:.1f}",
             row.verdict,
         )
-    Console(width=170).print(table)
+    Console(width=180).print(table)

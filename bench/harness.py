@@ -24,6 +24,13 @@ TARGETS = {
     ("combine_g2", "forward+backward"): (3.0, 1.5),
     ("combine_g3_hidden", "forward+backward"): (1.5, 1.0),
     ("combine_g3", "forward+backward"): (2.5, 1.2),
+    ("ladder_combine", "forward+backward"): (3.0, 1.3),
+    ("group_evidence", "forward+backward"): (2.0, 1.7),
+    ("group_evidence_bernoulli", "forward+backward"): (2.0, 1.7),
+    ("group_features", "forward+backward"): (2.0, 1.7),
+    ("group_features_bernoulli", "forward+backward"): (2.0, 1.7),
+    ("group_mixture_nll", "forward+backward"): (3.0, 2.0),
+    ("group_mixture_nll_bernoulli", "forward+backward"): (3.0, 2.0),
     ("RLadder training step", "forward+backward"): (1.3, None),
 }
 

@@ -25,8 +25,13 @@ def measure(
     shape: tuple[int, ...],
     direction: str,
     backend: str,
+    *,
+    constants: int = 0,
 ) -> Measurement:
-    """Measures `call(module)(*inputs)` for the module `ops` against `reference`."""
+    """Measures `call(module)(*inputs)` for the module `ops` against `reference`.
+
+    The first `constants` inputs are data, which asks for no gradient, as in a training.
+    """
     sets = copies(make)
     inputs = sets[0]
     device = inputs[0].device
@@ -39,8 +44,8 @@ def measure(
         variants = {"eager": _forward(eager), "compiled": _forward(compiled), "ours": _forward(ours)}
     else:
         moved *= 2  # backward reads inputs and cotangents, and writes as many gradients as there are inputs
-        moved += sum(x.nbytes for x in inputs)
-        sets = [[x.requires_grad_() for x in one] for one in sets]
+        moved += sum(x.nbytes for x in inputs[constants:])
+        sets = [[*one[:constants], *(x.requires_grad_() for x in one[constants:])] for one in sets]
         variants = {
             name: _with_backward(f, outputs) for name, f in dict(eager=eager, compiled=compiled, ours=ours).items()
         }
@@ -78,7 +83,8 @@ def _with_backward(function: Call, outputs: tuple[Tensor, ...]) -> Call:
     cotangents = [torch.randn_like(y) for y in outputs]
 
     def run(*inputs: Tensor) -> Any:
-        return torch.autograd.grad(_tuple(function(*inputs)), inputs, cotangents)
+        leaves = [x for x in inputs if x.requires_grad]
+        return torch.autograd.grad(_tuple(function(*inputs)), leaves, cotangents)
 
     return run
 

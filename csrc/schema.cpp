@@ -34,4 +34,45 @@ STABLE_TORCH_LIBRARY(fastladder, library) {
 
   library.def("combine_g3(Tensor projections) -> Tensor");
   library.def("combine_g3_backward(Tensor? grad_y, Tensor projections) -> Tensor");
+
+  library.def("ladder_combine(Tensor lateral, Tensor top, Tensor weights, bool squash_gate) -> Tensor");
+  library.def(
+      "ladder_combine_backward(Tensor? grad_z, Tensor lateral, Tensor top, Tensor weights, bool squash_gate)"
+      " -> (Tensor, Tensor, Tensor)");
+
+  library.def("group_evidence(Tensor noisy, Tensor mean, Tensor mask, Tensor variance, str delta) -> (Tensor, Tensor)");
+  library.def(
+      "group_evidence_backward(Tensor? grad_delta, Tensor? grad_likelihood, Tensor noisy, Tensor mean, Tensor mask,"
+      " Tensor variance, str delta) -> (Tensor, Tensor, Tensor, Tensor)");
+
+  library.def(
+      "group_evidence_bernoulli(Tensor noisy, Tensor probability, Tensor mask, float flip_probability)"
+      " -> (Tensor, Tensor)");
+  library.def(
+      "group_evidence_bernoulli_backward(Tensor? grad_delta, Tensor? grad_likelihood, Tensor noisy,"
+      " Tensor probability, Tensor mask, float flip_probability) -> (Tensor, Tensor, Tensor)");
+
+  library.def("group_features(Tensor noisy, Tensor mean, Tensor mask, Tensor variance, str delta) -> Tensor");
+  library.def(
+      "group_features_backward(Tensor? grad_features, Tensor noisy, Tensor mean, Tensor mask, Tensor variance,"
+      " str delta) -> (Tensor, Tensor, Tensor, Tensor)");
+
+  library.def(
+      "group_features_bernoulli(Tensor noisy, Tensor probability, Tensor mask, float flip_probability) -> Tensor");
+  library.def(
+      "group_features_bernoulli_backward(Tensor? grad_features, Tensor noisy, Tensor probability, Tensor mask,"
+      " float flip_probability) -> (Tensor, Tensor, Tensor)");
+
+  library.def(
+      "group_mixture_nll(Tensor target, Tensor mean, Tensor mask_logits, Tensor variance) -> (Tensor nll, Tensor "
+      "mask)");
+  library.def(
+      "group_mixture_nll_backward(Tensor? grad_nll, Tensor? grad_mask, Tensor target, Tensor mean, Tensor mask_logits,"
+      " Tensor variance) -> (Tensor, Tensor, Tensor, Tensor)");
+
+  library.def(
+      "group_mixture_nll_bernoulli(Tensor target, Tensor logits, Tensor mask_logits) -> (Tensor nll, Tensor mask)");
+  library.def(
+      "group_mixture_nll_bernoulli_backward(Tensor? grad_nll, Tensor? grad_mask, Tensor target, Tensor logits,"
+      " Tensor mask_logits) -> (Tensor, Tensor, Tensor)");
 }

@@ -6,11 +6,11 @@ families share. On a CPU the kernels run under Triton's interpreter (TRITON_INTE
 
 import torch
 
-from fastladder.kernels import gated_combine, lstm_gates
+from fastladder.kernels import gated_combine, grouping, ladder_combine, lstm_gates
 from fastladder.ops import registration
 
 NAMESPACE = "fastladder_triton"
-FAMILIES = (lstm_gates, gated_combine)
+FAMILIES = (lstm_gates, gated_combine, ladder_combine, grouping)
 
 # Library.impl costs a third of a call through torch.library.custom_op.
 _library = torch.library.Library(NAMESPACE, "DEF")

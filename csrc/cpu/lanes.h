@@ -69,11 +69,36 @@ FASTLADDER_INLINE Lanes<T> positive_part(Lanes<T> test, Lanes<T> x) {
   return test.v <= Lanes<T>(T(0)).v ? Lanes<T>(T(0)).v : x.v;
 }
 
+template <class T>
+FASTLADDER_INLINE Lanes<T> maximum(Lanes<T> a, Lanes<T> b) {
+  return b.v > a.v ? b.v : a.v;
+}
+template <class T>
+FASTLADDER_INLINE Lanes<T> minimum(Lanes<T> a, Lanes<T> b) {
+  return b.v < a.v ? b.v : a.v;
+}
+template <class T>
+FASTLADDER_INLINE Lanes<T> where_positive(Lanes<T> test, Lanes<T> x, Lanes<T> y) {
+  return test.v > Lanes<T>(T(0)).v ? x.v : y.v;
+}
+
+typedef int32_t Bits __attribute__((vector_size(64)));
+
+FASTLADDER_INLINE Bits bits_of(Lanes<float> x) {
+  Bits bits;
+  std::memcpy(&bits, &x.v, sizeof(bits));
+  return bits;
+}
+FASTLADDER_INLINE Lanes<float> floats_of(Bits bits) {
+  Lanes<float> x;
+  std::memcpy(&x.v, &bits, sizeof(bits));
+  return x;
+}
+
 // 2^(scale x), the exponent kept within 63 so that a product of two of them does not overflow. 2^r for the fraction
 // |r| <= 1/2 is its Taylor polynomial, within 1e-8; the integer is added to the bits of its exponent. NaN stays NaN,
 // since it compares false.
 FASTLADDER_INLINE Lanes<float> power_of_two(Lanes<float> x, float scale) {
-  typedef int32_t Bits __attribute__((vector_size(64)));
   const Lanes<float> lowest(-63.0f), highest(63.0f), rounder(12582912.0f);  // 1.5 * 2^23: leaves the nearest integer
   Lanes<float> t = x * Lanes<float>(scale);
   t.v = lowest.v > t.v ? lowest.v : t.v;
@@ -83,15 +108,37 @@ FASTLADDER_INLINE Lanes<float> power_of_two(Lanes<float> x, float scale) {
   Lanes<float> p(1.5403530e-4f);
   for (float coefficient : {1.3333558e-3f, 9.6181291e-3f, 5.5504109e-2f, 2.4022651e-1f, 6.9314718e-1f, 1.0f})
     p = p * r + Lanes<float>(coefficient);
-  Bits bits, integer;
-  std::memcpy(&bits, &p.v, sizeof(bits));
-  std::memcpy(&integer, &shifted.v, sizeof(bits));
-  bits += integer << 23;
-  std::memcpy(&p.v, &bits, sizeof(bits));
-  return p;
+  return floats_of(bits_of(p) + (bits_of(shifted) << 23));
 }
 
 constexpr float log2_e = 1.44269504f;
+
+// e^x = 2^n e^r with |r| <= log(2) / 2, e^r by its Taylor polynomial, within 1e-8. 0 where float32 has no normal number
+// so small, infinity above 88, and NaN stays NaN.
+FASTLADDER_INLINE Lanes<float> exponential(Lanes<float> x) {
+  const Lanes<float> lowest(-87.3f), highest(88.0f), rounder(12582912.0f + 127.0f);  // n + 127 is the exponent of 2^n
+  const Lanes<float> shifted = x * Lanes<float>(log2_e) + rounder, n = shifted - rounder;
+  const Lanes<float> r = x - n * Lanes<float>(0.693359375f) - n * Lanes<float>(-2.12194440e-4f);  // log(2) in two parts
+  Lanes<float> p(1.0f / 5040);
+  for (float coefficient : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
+    p = p * r + Lanes<float>(coefficient);
+  p = p * floats_of(bits_of(shifted) << 23);
+  p = x.v < lowest.v ? Lanes<float>(0.0f).v : p.v;
+  return x.v > highest.v ? Lanes<float>(INFINITY).v : p.v;
+}
+
+// log(x) = n log(2) + log(y) with y around 1, log(y) = 2 artanh(s), s = (y - 1) / (y + 1) by its Taylor polynomial.
+// Numbers too small to be normal count as 0, and infinity and NaN stay what they are.
+FASTLADDER_INLINE Lanes<float> logarithm(Lanes<float> x) {
+  const Bits bits = bits_of(x), n = (bits - 0x3F3504F3) >> 23;  // the bits of sqrt(1/2), where y begins
+  const Lanes<float> one(1.0f), y = floats_of(bits - (n << 23));
+  const Lanes<float> s = (y - one) / (y + one), square = s * s;
+  Lanes<float> p(2.0f / 9);
+  for (float coefficient : {2.0f / 7, 2.0f / 5, 2.0f / 3, 2.0f}) p = p * square + Lanes<float>(coefficient);
+  Lanes<float> log = Lanes<float>(__builtin_convertvector(n, Floats)) * Lanes<float>(0.693147181f) + s * p;
+  log = x.v < Lanes<float>(1.17549435e-38f).v ? Lanes<float>(-INFINITY).v : log.v;
+  return x.v < Lanes<float>(INFINITY).v ? log.v : x.v;
+}
 
 FASTLADDER_INLINE Lanes<float> sigmoid(Lanes<float> x) {
   return Lanes<float>(1.0f) / (Lanes<float>(1.0f) + power_of_two(x, -log2_e));
@@ -111,29 +158,24 @@ FASTLADDER_INLINE Lanes<float> sigmoid_times_tanh(Lanes<float> x, Lanes<float> y
 }
 
 // float64 is for checking, so it is one lane at a time, and out of line to cost little code.
-inline __attribute__((noinline)) void sigmoid_each(double* x) {
-  for (int i = 0; i < 8; ++i) x[i] = sigmoid(x[i]);
+template <double (*function)(double)>
+__attribute__((noinline)) void replace_each(double* x) {
+  for (int i = 0; i < 8; ++i) x[i] = function(x[i]);
 }
 
-inline __attribute__((noinline)) void tanh_each(double* x) {
-  for (int i = 0; i < 8; ++i) x[i] = std::tanh(x[i]);
-}
-
-FASTLADDER_INLINE Lanes<double> sigmoid(Lanes<double> x) {
-  double each[8];
-  std::memcpy(each, &x.v, 64);
-  sigmoid_each(each);
-  std::memcpy(&x.v, each, 64);
+template <double (*function)(double)>
+FASTLADDER_INLINE Lanes<double> each(Lanes<double> x) {
+  double numbers[8];
+  std::memcpy(numbers, &x.v, 64);
+  replace_each<function>(numbers);
+  std::memcpy(&x.v, numbers, 64);
   return x;
 }
 
-FASTLADDER_INLINE Lanes<double> tanh(Lanes<double> x) {
-  double each[8];
-  std::memcpy(each, &x.v, 64);
-  tanh_each(each);
-  std::memcpy(&x.v, each, 64);
-  return x;
-}
+FASTLADDER_INLINE Lanes<double> sigmoid(Lanes<double> x) { return each<sigmoid>(x); }
+FASTLADDER_INLINE Lanes<double> tanh(Lanes<double> x) { return each<tanh>(x); }
+FASTLADDER_INLINE Lanes<double> exponential(Lanes<double> x) { return each<exponential>(x); }
+FASTLADDER_INLINE Lanes<double> logarithm(Lanes<double> x) { return each<logarithm>(x); }
 
 typedef uint16_t Narrow __attribute__((vector_size(32)));
 typedef uint32_t Wide __attribute__((vector_size(64)));

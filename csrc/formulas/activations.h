@@ -31,4 +31,25 @@ FASTLADDER_FORMULA T sigmoid_times_tanh(T x, T y) {
 FASTLADDER_FORMULA float positive_part(float test, float x) { return test <= 0 ? 0.0f : x; }
 FASTLADDER_FORMULA double positive_part(double test, double x) { return test <= 0 ? 0.0 : x; }
 
+FASTLADDER_FORMULA float exponential(float x) {
+#ifdef __CUDA_ARCH__
+  return __expf(x);
+#else
+  return ::expf(x);
+#endif
+}
+FASTLADDER_FORMULA double exponential(double x) { return ::exp(x); }
+FASTLADDER_FORMULA float logarithm(float x) { return ::logf(x); }
+FASTLADDER_FORMULA double logarithm(double x) { return ::log(x); }
+
+// Where one of both is NaN, a: so a largest value that begins as a number passes NaN over.
+FASTLADDER_FORMULA float maximum(float a, float b) { return b > a ? b : a; }
+FASTLADDER_FORMULA double maximum(double a, double b) { return b > a ? b : a; }
+FASTLADDER_FORMULA float minimum(float a, float b) { return b < a ? b : a; }
+FASTLADDER_FORMULA double minimum(double a, double b) { return b < a ? b : a; }
+
+// x where test > 0, else y, also where test is NaN.
+FASTLADDER_FORMULA float where_positive(float test, float x, float y) { return test > 0 ? x : y; }
+FASTLADDER_FORMULA double where_positive(double test, double x, double y) { return test > 0 ? x : y; }
+
 }  // namespace fastladder

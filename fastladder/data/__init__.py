@@ -1,7 +1,8 @@
-"""Data: digits from several sources, and the sequences made of them. Imports neither models nor operators."""
+"""Data: digits from several sources, what is made of them, and shapes. Imports neither models nor operators."""
 
 from fastladder.data.dataset import UNLABELLED, OccludedMovingDigits, OptimalReconstructions, Sequence
 from fastladder.data.digits import Digits, Splits, balanced_draw, bundled_digits, split_digits
+from fastladder.data.grouped import GroupedImages, GroupedSplits
 from fastladder.data.idx import DataError, read_idx
 from fastladder.data.mnist_files import mnist, mnist_splits
 from fastladder.data.moving import (
@@ -15,14 +16,21 @@ from fastladder.data.moving import (
     render,
     trajectories,
 )
+from fastladder.data.shapes import INVERTED, SQUARE, TRIANGLE, draw_shapes, shapes
+from fastladder.data.textures import enlarged, texture_bank, texture_splits, textured_digits
 
 __all__ = [
+    "INVERTED",
     "PAPER",
     "SMALL",
+    "SQUARE",
+    "TRIANGLE",
     "UNLABELLED",
     "VELOCITIES",
     "DataError",
     "Digits",
+    "GroupedImages",
+    "GroupedSplits",
     "MovingDigits",
     "OccludedMovingDigits",
     "OptimalReconstructions",
@@ -31,12 +39,18 @@ __all__ = [
     "balanced_draw",
     "bundled_digits",
     "coverage",
+    "draw_shapes",
+    "enlarged",
     "mnist",
     "mnist_splits",
     "occlude",
     "optimal_reconstruction",
     "read_idx",
     "render",
+    "shapes",
     "split_digits",
+    "texture_bank",
+    "texture_splits",
+    "textured_digits",
     "trajectories",
 ]

@@ -41,7 +41,7 @@ class RunRecord(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *step: Any) -> None:
         _, batch, _ = step
-        self._sequences += len(batch.label) * trainer.world_size
+        self._sequences += len(batch[0]) * trainer.world_size
         self._seconds = time.perf_counter() - self._started
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -119,6 +119,16 @@ FIGURES = {
         "fastladder.experiments.message_passing",
         "message_passing_command",
     ),
+    "tagger-figure4": Figure(
+        "Groups of shapes, by iteration (Tagger, Fig. 4)",
+        "fastladder.experiments.tagger.figures",
+        "figure4_command",
+    ),
+    "tagger-figure5": Figure(
+        "Groups of textured digits, by iteration (Tagger, Fig. 5)",
+        "fastladder.experiments.tagger.figures",
+        "figure5_command",
+    ),
 }
 
 

@@ -85,7 +85,8 @@ def is_complete(table: Table, row: Row, seed: int, options: Namespace) -> bool:
 
 def run_path(table: Table, row: Row, seed: int, options: Namespace) -> Path:
     """Where the runs of a row are kept."""
-    return Path(options.runs) / table.name / options.scale / f"{row.name}-{seed}"
+    owner, name = row.run or (table.name, row.name)
+    return Path(options.runs) / owner / options.scale / f"{name}-{seed}"
 
 
 def reproduce(table: Table, row: Row, seed: int, minutes: float | None, options: Namespace, console: Console) -> None:
@@ -97,7 +98,7 @@ def reproduce(table: Table, row: Row, seed: int, minutes: float | None, options:
     console.rule(f"{row.label}, seed {seed}", align="left")
     configuration = table.configuration(row, options.scale, seed)
     folder = run_path(table, row, seed, options)
-    if options.overwrite:
+    if options.overwrite and row.run is None:
         remove(folder)
     attempt = Attempt(configuration, folder, minutes, options.data_dir, options.download, console)
     outcome = table.attempt(attempt)

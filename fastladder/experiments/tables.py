@@ -18,6 +18,10 @@ from fastladder.experiments.errors import RunError
 TABLES = {
     "rladder-table1": ("fastladder.experiments.occluded_moving_digits.tables", "TABLE1"),
     "rladder-table2": ("fastladder.experiments.occluded_moving_digits.tables", "TABLE2"),
+    "tagger-table1": ("fastladder.experiments.tagger.tables", "TABLE1"),
+    "tagger-table2-textures1": ("fastladder.experiments.tagger.classification_tables", "TEXTURES1"),
+    "tagger-table2-textures2": ("fastladder.experiments.tagger.classification_tables", "TEXTURES2"),
+    "tagger-transfer": ("fastladder.experiments.tagger.tables", "TRANSFER"),
 }
 
 Configuration = dict[str, Any]
@@ -48,11 +52,13 @@ class Row:
         name: on the command line and in file names.
         label: in the table.
         changes: what it changes in the configuration of its scale, section by section.
+        run: table and row whose run it goes on with, where it only evaluates differently; None: it has its own.
     """
 
     name: str
     label: str
     changes: Mapping[str, Mapping[str, Any]]
+    run: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Modules to drop into any model: recurrent cells, convolutional LSTM and the decoder cells of an RLadder."""
+"""Modules to drop into any model: recurrent cells, convolutional LSTM, decoder cells, and TAG around any network."""
 
 from fastladder.nn.batch_norm import StepBatchNorm
 from fastladder.nn.conv_g2 import ConvG2
@@ -7,8 +7,10 @@ from fastladder.nn.conv_gru_cell import ConvGRUCell
 from fastladder.nn.conv_lstm import ConvLSTM
 from fastladder.nn.conv_lstm_cell import ConvLSTMCell
 from fastladder.nn.g1 import G1, ConvG1
+from fastladder.nn.ladder_combinator import LadderCombinator
 from fastladder.nn.lstm_cell import LSTMCell
 from fastladder.nn.mean_teacher import MeanTeacher
+from fastladder.nn.tag import Tag, TagOutput
 
 __all__ = [
     "G1",
@@ -19,6 +21,9 @@ __all__ = [
     "ConvLSTM",
     "ConvLSTMCell",
     "LSTMCell",
+    "LadderCombinator",
     "MeanTeacher",
     "StepBatchNorm",
+    "Tag",
+    "TagOutput",
 ]

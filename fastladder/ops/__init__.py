@@ -2,6 +2,15 @@
 
 from fastladder import backends, extension
 from fastladder.ops.gated_combine import combine_g1, combine_g2, combine_g3, combine_g3_hidden
+from fastladder.ops.grouping import (
+    group_evidence,
+    group_evidence_bernoulli,
+    group_features,
+    group_features_bernoulli,
+    group_mixture_nll,
+    group_mixture_nll_bernoulli,
+)
+from fastladder.ops.ladder_combine import ladder_combine
 from fastladder.ops.lstm_gates import lstm_gates
 from fastladder.ops.registration import attach
 
@@ -9,4 +18,17 @@ if extension.module is not None:
     attach("fastladder")
 backends.start()
 
-__all__ = ["combine_g1", "combine_g2", "combine_g3", "combine_g3_hidden", "lstm_gates"]
+__all__ = [
+    "combine_g1",
+    "combine_g2",
+    "combine_g3",
+    "combine_g3_hidden",
+    "group_evidence",
+    "group_evidence_bernoulli",
+    "group_features",
+    "group_features_bernoulli",
+    "group_mixture_nll",
+    "group_mixture_nll_bernoulli",
+    "ladder_combine",
+    "lstm_gates",
+]

@@ -29,17 +29,20 @@ class Operator:
     name: str
     fake: Callable[..., Any]  # the shapes of its results
     outputs: int  # how many results are outputs; the rest are statistics
-    activations: int  # how many leading arguments are activations (N, _, *S), whose gradients share one memory layout
+    activations: int  # how many leading arguments are activations, whose gradients have the dtype of the first
+    keeps_layout: bool  # whether these are (N, _, *S), and gradients lie in memory as the first; else contiguous
 
 
 OPERATORS: list[Operator] = []
 
 
-def operator(*, outputs: int, activations: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def operator(
+    *, outputs: int, activations: int, keeps_layout: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares an operator by its fake forward kernel, whose name it takes (without a leading underscore)."""
 
     def declare(fake: Callable[..., Any]) -> Callable[..., Any]:
-        OPERATORS.append(Operator(fake.__name__.removeprefix("_"), fake, outputs, activations))
+        OPERATORS.append(Operator(fake.__name__.removeprefix("_"), fake, outputs, activations, keeps_layout))
         return fake
 
     return declare
@@ -122,8 +125,10 @@ def _attach(namespace: str, op: Operator) -> None:
         for position, (kind, argument) in enumerate(zip(kinds, arguments, strict=True)):
             if kind == "list":
                 answers.append([empty_like_layout(leader, a.shape[1]) for a in argument])
-            elif kind == "tensor" and position < op.activations:
+            elif kind == "tensor" and position < op.activations and op.keeps_layout:
                 answers.append(empty_like_layout(leader, argument.shape[1]))
+            elif kind == "tensor" and position < op.activations:
+                answers.append(leader.new_empty(argument.shape))
             elif kind == "tensor":
                 shape = (0,) if argument is None else argument.shape
                 answers.append(leader.new_empty(shape, dtype=statistics_dtype(leader)))

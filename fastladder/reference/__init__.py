@@ -5,6 +5,28 @@ fused kernels, and falls back to these functions where no kernel exists.
 """
 
 from fastladder.reference.gated_combine import combine_g1, combine_g2, combine_g3, combine_g3_hidden
+from fastladder.reference.grouping import (
+    group_evidence,
+    group_evidence_bernoulli,
+    group_features,
+    group_features_bernoulli,
+    group_mixture_nll,
+    group_mixture_nll_bernoulli,
+)
+from fastladder.reference.ladder_combine import ladder_combine
 from fastladder.reference.lstm_gates import lstm_gates
 
-__all__ = ["combine_g1", "combine_g2", "combine_g3", "combine_g3_hidden", "lstm_gates"]
+__all__ = [
+    "combine_g1",
+    "combine_g2",
+    "combine_g3",
+    "combine_g3_hidden",
+    "group_evidence",
+    "group_evidence_bernoulli",
+    "group_features",
+    "group_features_bernoulli",
+    "group_mixture_nll",
+    "group_mixture_nll_bernoulli",
+    "ladder_combine",
+    "lstm_gates",
+]

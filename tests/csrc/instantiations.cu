@@ -1,6 +1,9 @@
 // The kernels that do most of the work, for test_cuda_build.py to look at: what the compiler makes of them for each GPU.
 #include "cuda/backward.cuh"
+#include "cuda/group_kernel.cuh"
 #include "formulas/gated_combine.h"
+#include "formulas/group_evidence.h"
+#include "formulas/group_mixture.h"
 #include "formulas/lstm_gates.h"
 
 namespace fastladder {
@@ -13,5 +16,14 @@ template __global__ void backward_kernel<CombineG2, 2, 2, true>(const __grid_con
 template __global__ void backward_kernel<CombineG1<true>, 1, 4, true>(const __grid_constant__ BackwardCall<CombineG1<true>, Half>);
 template __global__ void segment_moments_kernel<8>(const __grid_constant__ MomentsCall<BFloat16>);
 template __global__ void column_moments_kernel<4>(const __grid_constant__ MomentsCall<float>);
+
+template __global__ void group_kernel<GaussianEvidence<Delta::gradient>, false, 4, 4>(const __grid_constant__ GroupCall<float>);
+template __global__ void group_kernel<GaussianEvidence<Delta::gradient>, true, 4, 4>(const __grid_constant__ GroupCall<float>);
+template __global__ void group_kernel<GaussianEvidence<Delta::gradient>, true, 8, 4>(const __grid_constant__ GroupCall<BFloat16>);
+template __global__ void group_kernel<GaussianEvidence<Delta::gradient>, true, 0, 1>(const __grid_constant__ GroupCall<float>);
+template __global__ void group_kernel<GaussianMixture, true, 4, 4>(const __grid_constant__ GroupCall<float>);
+template __global__ void group_kernel<BernoulliMixture, true, 4, 8>(const __grid_constant__ GroupCall<BFloat16>);
+template __global__ void group_kernel<BernoulliMixture, true, 8, 2>(const __grid_constant__ GroupCall<float>);
+template __global__ void group_kernel<BernoulliMixture, false, 4, 8>(const __grid_constant__ GroupCall<Half>);
 
 }  // namespace fastladder

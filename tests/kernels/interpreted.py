@@ -44,7 +44,7 @@ def build(
     count: int = 2,
     **options: Any,
 ) -> Arguments:
-    """Random arguments for activations (N, C, *S); lstm_gates gets `count` projections."""
+    """Random arguments for activations (N, C, *S); lstm_gates gets `count` projections, and C counts groups if any."""
     samples, channels, *positions = shape
 
     def random(*size: int) -> Tensor:
@@ -59,6 +59,17 @@ def build(
         affine_parameters = dict(gain=random(*projections, parts * channels), bias=random(parts * channels))
         return options | (affine_parameters if affine else {})
 
+    if operator == "ladder_combine":
+        return [activation(1), activation(1), random(10, channels)], options
+    if operator.startswith("group_"):
+        data, leader, logits = random(samples, *positions).to(dtype), activation(1), 3 * random(*shape)
+        if "bernoulli" in operator:
+            data = (data > 0).to(dtype)
+        variance = [] if "bernoulli" in operator else [random().exp()]
+        if "mixture" in operator:
+            return [data, leader, logits.to(dtype), *variance], options
+        leader = leader.sigmoid() if "bernoulli" in operator else leader
+        return [data, leader, logits.softmax(1).to(dtype), *variance], options
     if operator == "lstm_gates":
         return [[activation(4) for _ in range(count)], activation(1)], parameters(4, count)
     if operator == "combine_g1":
@@ -94,7 +105,7 @@ def check(operator: str, arguments: Arguments, used: Sequence[int] = (0,)) -> No
     expected = evaluate(getattr(reference, operator), arguments, used)
     with fastladder.use_backend("triton"):
         actual = evaluate(getattr(ops, operator), arguments, used)
-    tolerance = TOLERANCE[expected[0].dtype]
+    tolerance = max(TOLERANCE[result.dtype] for result in expected)
     for ours, theirs in zip(actual, expected, strict=True):
         scale = 1.0 + (theirs.abs().max().item() if theirs.numel() else 0.0)
         torch.testing.assert_close(ours, theirs, rtol=0.0, atol=tolerance * scale)
@@ -181,6 +192,80 @@ def test_squashed_gate(generator: torch.Generator, norm: str) -> None:
 def test_combine_g3(generator: torch.Generator, shape: Sequence[int], channels_last: bool) -> None:
     (projections, _, _), _ = build("combine_g2", generator, shape, channels_last=channels_last)
     check("combine_g3", ([projections], {}))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("shape", [(3, 5, 5, 7), (3, 5), (2, 2, 18, 31), (0, 3, 5)])
+@pytest.mark.parametrize("squash_gate", [False, True])
+def test_ladder_combine(
+    generator: torch.Generator, shape: Sequence[int], channels_last: bool, squash_gate: bool
+) -> None:
+    check(
+        "ladder_combine",
+        build("ladder_combine", generator, shape, channels_last=channels_last, squash_gate=squash_gate),
+    )
+
+
+GAUSSIAN: list[tuple[str, dict[str, Any]]] = [
+    (operator, dict(noise_variance=0.3, delta=delta))
+    for operator in ("group_evidence", "group_features")
+    for delta in ("residual", "weighted", "gradient")
+]
+GROUPING = [
+    *GAUSSIAN,
+    ("group_evidence_bernoulli", dict(flip_probability=0.2)),
+    ("group_features_bernoulli", dict(flip_probability=0.2)),
+    ("group_mixture_nll", {}),
+    ("group_mixture_nll_bernoulli", {}),
+]
+every_grouping = pytest.mark.parametrize(("operator", "options"), GROUPING)
+
+
+def outputs_of(operator: str) -> tuple[int, ...]:
+    return (0,) if "features" in operator else (0, 1)
+
+
+@every_grouping
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param((3, 5), id="no-dimensions"),
+        pytest.param((3, 5, 7), id="groups-and-pixels-that-do-not-fill"),
+        pytest.param((2, 4, 18, 31), id="several-blocks"),
+        pytest.param((2, 32, 5, 9), id="most-groups"),
+        pytest.param((2, 1, 9), id="one-group"),
+        pytest.param((0, 3, 5), id="no-samples"),
+        pytest.param((2, 3, 0), id="no-pixels"),
+    ],
+)
+def test_grouping(generator: torch.Generator, operator: str, options: dict[str, Any], shape: Sequence[int]) -> None:
+    check(operator, build(operator, generator, shape, **options), outputs_of(operator))
+
+
+@every_grouping
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_grouping_in_narrow_dtypes(
+    generator: torch.Generator, operator: str, options: dict[str, Any], dtype: torch.dtype
+) -> None:
+    check(operator, build(operator, generator, (3, 5, 5, 7), dtype=dtype, **options), outputs_of(operator))
+
+
+@pytest.mark.parametrize(("operator", "options"), [case for case in GROUPING if "features" not in case[0]])
+@pytest.mark.parametrize("used", [(0,), (1,)])
+def test_grouping_with_an_unused_output(
+    generator: torch.Generator, operator: str, options: dict[str, Any], used: Sequence[int]
+) -> None:
+    check(operator, build(operator, generator, (3, 5, 5, 7), **options), used)
+
+
+@pytest.mark.parametrize(("operator", "options"), GAUSSIAN)
+def test_masks_of_zero_for_what_explains_best(
+    generator: torch.Generator, operator: str, options: dict[str, Any]
+) -> None:
+    """Exponents far apart, and some above that of the best group with a mask."""
+    (data, mean, mask, variance), _ = build(operator, generator, (3, 5, 5, 7))
+    mask = (mask == mask.amax(1, keepdim=True)).float()
+    check(operator, ([data, 5 * mean, mask, variance], options), outputs_of(operator))
 
 
 @every_operator

@@ -35,6 +35,11 @@ KERNELS = {
     "combine_g3_hidden_backward_kernel",
     "combine_g3_kernel",
     "combine_g3_backward_kernel",
+    "ladder_combine_kernel",  # its backward pass is that of combine_g1
+    "evidence_kernel",
+    "evidence_backward_kernel",
+    "mixture_kernel",
+    "mixture_backward_kernel",
 }
 # With the registers for four elements a thread: 16 bytes in float32, 8 in the narrow dtypes.
 CROWDED_KERNELS = {
@@ -86,7 +91,9 @@ def record(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     return recording
 
 
-def run_all_operators(dtype: torch.dtype, layout: torch.memory_format, norm: str, samples: int = 2) -> None:
+def run_all_operators(
+    dtype: torch.dtype, layout: torch.memory_format, norm: str, groups: int = 4, samples: int = 2
+) -> None:
     """Every operator, forward and backward, with all its arguments."""
     import fastladder.kernels  # noqa: F401 - registers the operators
 
@@ -109,6 +116,25 @@ def run_all_operators(dtype: torch.dtype, layout: torch.memory_format, norm: str
         getattr(operators, f"{name}_backward")(cell, *arguments, mean, rstd)
     operators.combine_g3(threefold)
     operators.combine_g3_backward(cell, threefold)
+    ladder = (cell, cell, torch.empty(10, c), True)
+    operators.ladder_combine(*ladder)
+    operators.ladder_combine_backward(cell, *ladder)
+    data, group = (torch.empty(samples, *shape, dtype=dtype) for shape in (POSITIONS, (groups, *POSITIONS)))
+    features = torch.empty(samples, groups, 4, *POSITIONS, dtype=dtype)
+    nll, tensors, variance = torch.empty(samples), (data, group, group), torch.empty(())
+    for delta in ("residual", "weighted", "gradient"):
+        operators.group_evidence(*tensors, variance, delta)
+        operators.group_evidence_backward(group, group, *tensors, variance, delta)
+    operators.group_features(*tensors, variance, "gradient")
+    operators.group_features_backward(features, *tensors, variance, "gradient")
+    operators.group_evidence_bernoulli(*tensors, 0.2)
+    operators.group_evidence_bernoulli_backward(group, group, *tensors, 0.2)
+    operators.group_features_bernoulli(*tensors, 0.2)
+    operators.group_features_bernoulli_backward(features, *tensors, 0.2)
+    operators.group_mixture_nll(*tensors, variance)
+    operators.group_mixture_nll_backward(nll, group, *tensors, variance)
+    operators.group_mixture_nll_bernoulli(*tensors)
+    operators.group_mixture_nll_bernoulli_backward(nll, group, *tensors)
 
 
 def compile_for(launch: Launch, architecture: int) -> dict[str, Any]:
@@ -135,19 +161,25 @@ def resources(cubin: bytes, folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("architecture", "dtype", "layout", "norm"),
+    ("architecture", "dtype", "layout", "norm", "groups"),
     [
-        (80, torch.float32, torch.contiguous_format, "layer"),
-        (90, torch.bfloat16, torch.channels_last, "batch"),  # needs the most registers
-        (100, torch.float16, torch.contiguous_format, "batch"),
-        (120, torch.float32, torch.channels_last, "layer"),
+        (80, torch.float32, torch.contiguous_format, "layer", 1),
+        (90, torch.bfloat16, torch.channels_last, "batch", 4),  # needs the most registers
+        (100, torch.float16, torch.contiguous_format, "batch", 32),
+        (120, torch.float32, torch.channels_last, "layer", 5),
     ],
 )
 def test_every_kernel_compiles_well(
-    record: Recorder, tmp_path: Path, architecture: int, dtype: torch.dtype, layout: torch.memory_format, norm: str
+    record: Recorder,
+    tmp_path: Path,
+    architecture: int,
+    dtype: torch.dtype,
+    layout: torch.memory_format,
+    norm: str,
+    groups: int,
 ) -> None:
     with record(architecture) as launches:
-        run_all_operators(dtype, layout, norm)
+        run_all_operators(dtype, layout, norm, groups)
     assert KERNELS <= {launch.kernel.__name__ for launch in launches} <= KERNELS | SMALL_KERNELS
     for launch in launches:
         name = launch.kernel.__name__
@@ -167,7 +199,7 @@ def test_another_batch_size_compiles_nothing_anew(record: Recorder, layout: torc
 
     def specializations(samples: int) -> list[Launch]:
         with record(90) as launches:
-            run_all_operators(torch.float32, layout, norm, samples)
+            run_all_operators(torch.float32, layout, norm, samples=samples)
         return [launch for launch in launches if launch.kernel.__name__ not in SMALL_KERNELS]
 
     assert specializations(5) == specializations(6) == specializations(16)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from inspect import signature
 
 import torch
 from torch import Tensor
@@ -10,28 +11,68 @@ import fastladder
 from fastladder import ops, reference
 
 ACTIVATION, PARAMETER = "activation", "parameter"
-Spec = dict[str, tuple[str, Callable[[int, int], tuple[int, ...]]]]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A tensor that an operator takes, for results of shape (N, C, *S).
+
+    Activations have the dtype that is tested, parameters that of arithmetic.
+    """
+
+    kind: str
+    shape: Callable[..., tuple[int, ...]]  # shape(N, C, *S)
+    values: Callable[[Tensor], Tensor]  # makes values that are allowed from normal ones
+
+
+def _normal(x: Tensor) -> Tensor:
+    return x
+
+
+def _binary(x: Tensor) -> Tensor:
+    return (x > 0).to(x)
+
+
+def _distribution(x: Tensor) -> Tensor:
+    """Sums to one over channels, which are groups."""
+    return x.softmax(1)
+
+
+def activation(parts: int = 1, values: Callable = _normal) -> Argument:
+    return Argument(ACTIVATION, lambda n, c, *s: (n, parts * c, *s), values)
+
+
+def data(values: Callable = _normal) -> Argument:
+    """What all channels share."""
+    return Argument(ACTIVATION, lambda n, c, *s: (n, *s), values)
+
+
+def parameter(*shape: int) -> Argument:
+    """The last size counts output channels."""
+    return Argument(PARAMETER, lambda n, c, *s: (*shape[:-1], shape[-1] * c), _normal)
+
+
+def variance() -> Argument:
+    return Argument(PARAMETER, lambda *_: (), torch.exp)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One operator with fixed options.
-
-    `arguments` gives the tensors in the order of the operator: their kind and, from J projections and C channels, the
-    shape of a parameter or the number of channels of an activation.
-    """
+    """One operator with fixed options."""
 
     operator: str
-    arguments: Spec
+    arguments: dict[str, Argument]  # in the order of the operator
     options: dict = field(default_factory=dict)
     outputs: int = 1
     projections: int = 0  # the first arguments that go into one list
+    keeps_layout: bool = True  # of the first argument; else results are contiguous
 
     @property
     def name(self) -> str:
         given = [f"{k}={v}" for k, v in self.options.items()]
         count = [f"J={self.projections}"] if self.projections else []
-        bare = [] if "gain" in self.arguments or self.operator == "combine_g3" else ["bare"]
+        takes_gain = "gain" in signature(getattr(reference, self.operator)).parameters
+        bare = ["bare"] if takes_gain and "gain" not in self.arguments else []
         return "-".join([self.operator, *count, *given, *bare])
 
     def call(self, *tensors: Tensor, where=ops):
@@ -47,26 +88,13 @@ class Row:
     def inputs(self, shape, dtype=torch.float32, device="cpu", layout="contiguous", seed=0) -> list[Tensor]:
         """Random tensors for an output of shape (N, C, *S)."""
         generator = torch.Generator().manual_seed(seed)
-        batch, channels, *spatial = shape
+        wide = torch.float64 if dtype == torch.float64 else torch.float32
         tensors = []
-        for kind, of in self.arguments.values():
-            if kind == ACTIVATION:
-                x = torch.randn(batch, *of(channels), *spatial, generator=generator, dtype=torch.float64).to(dtype)
-                tensors.append(LAYOUTS[layout](x.to(device)))
-            else:
-                wide = torch.float64 if dtype == torch.float64 else torch.float32
-                x = torch.randn(*of(channels), generator=generator, dtype=torch.float64).to(wide)
-                tensors.append(x.to(device))
+        for argument in self.arguments.values():
+            x = argument.values(torch.randn(argument.shape(*shape), generator=generator, dtype=torch.float64))
+            x = x.to(device, dtype if argument.kind == ACTIVATION else wide)
+            tensors.append(LAYOUTS[layout](x) if argument.kind == ACTIVATION else x)
         return tensors
-
-
-def activation(parts: int) -> tuple[str, Callable]:
-    return ACTIVATION, lambda channels: (parts * channels,)
-
-
-def parameter(*shape: int) -> tuple[str, Callable]:
-    """The last size counts output channels."""
-    return PARAMETER, lambda channels: (*shape[:-1], shape[-1] * channels)
 
 
 LAYOUTS = {
@@ -83,27 +111,49 @@ def _rows() -> list[Row]:
     rows = []
     for norm in ("none", "layer", "batch"):
         for count in (1, 2, 3):
-            arguments = {f"projections[{j}]": activation(4) for j in range(count)} | {"cell": activation(1)}
+            arguments = {f"projections[{j}]": activation(4) for j in range(count)} | {"cell": activation()}
             affine = {"gain": parameter(count, 4), "bias": parameter(4)}
             if count == 1:
                 rows.append(Row("lstm_gates", arguments, {"norm": norm}, 2, count))
             rows.append(Row("lstm_gates", arguments | affine, {"norm": norm}, 2, count))
         for squash in (False, True):
-            g1 = {"projection": activation(1), "lateral": activation(1), "gate": parameter(5, 1)}
+            g1 = {"projection": activation(), "lateral": activation(), "gate": parameter(5, 1)}
             g1 |= {"content": parameter(5, 1)}
             options = {"norm": norm, "squash_gate": squash}
             rows.append(Row("combine_g1", g1 | {"gain": parameter(1), "bias": parameter(1)}, options))
         g2 = {"top": activation(3), "lateral": activation(3), "weights": parameter(3, 5, 1)}
         rows.append(Row("combine_g2", g2, {"norm": norm}))
         rows.append(Row("combine_g2", g2 | {"gain": parameter(2, 3), "bias": parameter(3)}, {"norm": norm}))
-        hidden = {"top": activation(1), "lateral": activation(1)}
+        hidden = {"top": activation(), "lateral": activation()}
         rows.append(Row("combine_g3_hidden", hidden, {"norm": norm}))
         rows.append(Row("combine_g3_hidden", hidden | {"gain": parameter(2, 1), "bias": parameter(1)}, {"norm": norm}))
     rows.append(Row("combine_g3", {"projections": activation(3)}))
+    for squash in (False, True):
+        ladder = {"lateral": activation(), "top": activation(), "weights": parameter(10, 1)}
+        rows.append(Row("ladder_combine", ladder, {"squash_gate": squash}))
     return rows
 
 
-ROWS = _rows()
+def _grouping_rows() -> list[Row]:
+    """Channels are groups here, and S the dimensions of the data."""
+    logits, mask = {"mask_logits": activation()}, {"mask": activation(values=_distribution)}
+    gaussian = {"noisy": data(), "mean": activation()} | mask | {"variance": variance()}
+    bernoulli = {"noisy": data(_binary), "probability": activation(values=torch.sigmoid)} | mask
+    mixture = {"target": data(), "mean": activation()} | logits | {"variance": variance()}
+    bernoulli_mixture = {"target": data(_binary), "logits": activation()} | logits
+    noise, flips = {"noise_variance": 0.3}, {"flip_probability": 0.2}
+    deltas = [noise | {"delta": delta} for delta in ("residual", "weighted", "gradient")]
+    return [
+        *(Row("group_evidence", gaussian, options, 2, keeps_layout=False) for options in deltas),
+        Row("group_evidence_bernoulli", bernoulli, flips, 2, keeps_layout=False),
+        Row("group_features", gaussian, noise | {"delta": "gradient"}, keeps_layout=False),
+        Row("group_features_bernoulli", bernoulli, flips, keeps_layout=False),
+        Row("group_mixture_nll", mixture, outputs=2, keeps_layout=False),
+        Row("group_mixture_nll_bernoulli", bernoulli_mixture, outputs=2, keeps_layout=False),
+    ]
+
+
+ROWS = _rows() + _grouping_rows()
 
 
 def evaluate(row: Row, inputs: list[Tensor], where=ops, unused: int | None = None) -> list[Tensor]:

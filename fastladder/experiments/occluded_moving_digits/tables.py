@@ -6,14 +6,11 @@ one that is evaluated (appendix D.1).
 """
 
 import time
-from pathlib import Path
 from typing import Any
 
-from fastladder.experiments.callbacks import RunRecord
 from fastladder.experiments.configuration import build
+from fastladder.experiments.phases import Phase, minutes_until
 from fastladder.experiments.tables import Attempt, Column, Configuration, Outcome, Row, Scale, Table
-from fastladder.experiments.training import RunFolder, evaluate, load_weights, read_checkpoint, train
-from fastladder.info import environment
 
 ERROR = Column("classification_error", "error (%)")
 PREDICTION = Column("next_frame_error", "prediction error (1e-5)", factor=1e5, digits=1)
@@ -62,12 +59,11 @@ def search_and_replay(attempt: Attempt) -> Outcome:
     A search that is cut off is itself evaluated, by its best checkpoint.
     """
     end = None if attempt.minutes is None else time.monotonic() + 60 * attempt.minutes
-    search, replay = RunFolder(attempt.folder / "search"), RunFolder(attempt.folder / "replay")
+    search = Phase(attempt, build, attempt.configuration, attempt.folder / "search")
     # The replay takes as long as the search, so the search gets half of the time.
-    minutes = None if attempt.minutes is None else attempt.minutes / 2
-    if not train_phase(attempt, attempt.configuration, search, minutes, validate=True):
-        return judge(attempt, attempt.configuration, search, search.best, [search], complete=False)
-    rates = [epoch["learning_rate"] for epoch in search.history()]
+    if not search.train(None if attempt.minutes is None else attempt.minutes / 2):
+        return search.outcome(search.folder.best, complete=False)
+    rates = [epoch["learning_rate"] for epoch in search.folder.history()]
     sections = attempt.configuration
     configuration = {
         **sections,
@@ -75,54 +71,9 @@ def search_and_replay(attempt: Attempt) -> Outcome:
         "model": {**sections["model"], "schedule": rates},
         "trainer": {**sections["trainer"], "max_epochs": len(rates)},
     }
-    minutes = None if end is None else max(1e-6, (end - time.monotonic()) / 60)
-    complete = train_phase(attempt, configuration, replay, minutes, validate=False)
-    return judge(attempt, configuration, replay, replay.last, [search, replay], complete=complete)
-
-
-def train_phase(
-    attempt: Attempt, configuration: Configuration, folder: RunFolder, minutes: float | None, *, validate: bool
-) -> bool:
-    """One of the two trainings, from the start or from where it was cut off. Answers whether it came to its end."""
-    task, data = build(configuration, data_dir=attempt.data_dir, download=attempt.download)
-    record = RunRecord(configuration, environment(configuration["seed"]))
-    attempt.console.print(f"{folder.path.name}:", highlight=False)
-    return train(
-        task,
-        data,
-        record,
-        folder,
-        resume=folder.last.exists(),
-        validate=validate,
-        minutes=minutes,
-        console=attempt.console,
-    )
-
-
-def judge(
-    attempt: Attempt,
-    configuration: Configuration,
-    folder: RunFolder,
-    path: Path,
-    folders: list[RunFolder],
-    *,
-    complete: bool,
-) -> Outcome:
-    """Evaluates a checkpoint on the test sequences."""
-    checkpoint = read_checkpoint(path)
-    task, data = build(configuration, data_dir=attempt.data_dir, download=attempt.download)
-    load_weights(task, checkpoint, path)
-    scores = evaluate(task, data, configuration["trainer"])
-    histories = [epoch for each in folders for epoch in each.history()]
-    return Outcome(
-        complete=complete,
-        steps=sum(int(each.history()[-1]["step"]) for each in folders),
-        seconds=sum(epoch["seconds"] for epoch in histories),
-        test=scores,
-        learning_rates=[epoch["learning_rate"] for epoch in folder.history()],
-        data=data.fingerprints(),
-        environment=environment(configuration["seed"]),
-    )
+    replay = Phase(attempt, build, configuration, attempt.folder / "replay")
+    complete = replay.train(minutes_until(end), validate=False)
+    return replay.outcome(replay.folder.last, complete=complete, before=[search])
 
 
 TABLE1 = Table(

@@ -2,15 +2,15 @@
 // beside it, and so runs the launches and the kernels as they are, without a GPU.
 #define QUOTE(text) #text
 #define HEADER(family) QUOTE(operators/family.h)
+#define CUDA_HEADER(name) QUOTE(cuda/name.cuh)
 #include HEADER(FAMILY)
-
-#include "cuda/fused.cuh"
+#include CUDA_HEADER(ENGINE_HEADER)
 
 #define JOIN(a, b) a##b
 #define IMPLEMENT(family) JOIN(implement_, family)
 
 STABLE_TORCH_LIBRARY_IMPL(fastladder_emulated, CPU, library) {
-  fastladder::IMPLEMENT(FAMILY)<fastladder::CudaEngine>(library);
+  fastladder::IMPLEMENT(FAMILY)<fastladder::ENGINE>(library);
 }
 
 // What the kernels ask of a torch with CUDA.

@@ -1,0 +1,70 @@
+// The engine of CUDA tensors for the family grouping: how threads share out the pixels, and the launches.
+#pragma once
+
+#include "cuda/fused.cuh"
+#include "cuda/group_kernel.cuh"
+
+namespace fastladder {
+
+inline void add_up(const Device& device, const float* numbers, int64_t count, int64_t length, float* sums) {
+  const int64_t rows = divide_up(count, length);
+  device.launch(sum_kernel, dim3(divide_up(rows, warps)), SumCall{numbers, count, length, sums});
+}
+
+struct CudaGroups {
+  static constexpr bool takes_float64 = false, takes_float16 = true;
+
+  // Of 16 bytes, or of 8 where each pixel already takes many registers.
+  template <class Formula, bool is_backward, class T>
+  static void run(const Tensor& leader, const GroupProblem<T>& problem) {
+    constexpr int wide = 16 / sizeof(T);
+    if (problem.groups <= 4 && aligned<wide>(problem)) return launch<Formula, is_backward, 4, wide>(leader, problem);
+    if (problem.groups <= 8 && aligned<wide / 2>(problem))
+      return launch<Formula, is_backward, 8, wide / 2>(leader, problem);
+    launch<Formula, is_backward, 0, 1>(leader, problem);
+  }
+
+ private:
+  template <int V, class T>
+  static bool aligned(const GroupProblem<T>& problem) {
+    const void* pointers[] = {
+        problem.data,
+        problem.mean.data,
+        problem.mask.data,
+        problem.outputs[0].data,
+        problem.outputs[1].data,
+        problem.copies[0].data,
+        problem.copies[1].data,
+        problem.gradients[0].data,
+        problem.gradients[1].data,
+        problem.added[0].data,
+        problem.added[1].data,
+        problem.grad_data};
+    return problem.pixels % V == 0 && std::all_of(std::begin(pointers), std::end(pointers), [](const void* pointer) {
+             return reinterpret_cast<uintptr_t>(pointer) % (V * sizeof(T)) == 0;
+           });
+  }
+
+  template <class Formula, bool is_backward, int most, int V, class T>
+  static void launch(const Tensor& leader, const GroupProblem<T>& problem) {
+    Device device(leader);
+    GroupCall<T> call{};
+    call.problem = problem;
+    call.team = std::min<int64_t>(power_of_two_from(divide_up(problem.pixels, V)), threads);
+    call.piece_pixels = call.team * V * device.repeats(problem.batch * problem.pixels / V, 8, 4);
+    call.pieces = divide_up(problem.pixels, call.piece_pixels);
+    const int64_t tasks = problem.batch * call.pieces, blocks = divide_up(tasks, threads / call.team);
+    STD_TORCH_CHECK(blocks < (int64_t(1) << 31), "the activations have too many elements for one call");
+    const bool summed = is_backward ? tasks == 1 : call.pieces == 1;  // by the first kernel alone
+    if (problem.sums) call.partials = summed ? problem.sums : device.scratch<float>(tasks);
+    device.launch(group_kernel<Formula, is_backward, most, V, T>, dim3(blocks), call);
+    if (!problem.sums || summed) return;
+    if (!is_backward) return add_up(device, call.partials, tasks, call.pieces, problem.sums);
+    const int64_t length = std::max<int64_t>(divide_up(tasks, 1024), 64), rows = divide_up(tasks, length);
+    float* sums = rows == 1 ? problem.sums : device.scratch<float>(rows);
+    add_up(device, call.partials, tasks, length, sums);
+    if (rows > 1) add_up(device, sums, rows, rows, problem.sums);
+  }
+};
+
+}  // namespace fastladder

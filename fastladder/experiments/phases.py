@@ -1,0 +1,78 @@
+"""One training of an attempt, and its evaluation."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule
+
+from fastladder.experiments.callbacks import RunRecord
+from fastladder.experiments.tables import Attempt, Configuration, Outcome
+from fastladder.experiments.training import RunFolder, evaluate, load_weights, read_checkpoint, train
+from fastladder.info import environment
+
+# From a configuration, data_dir and download to the task and its data. The data answers `fingerprints()`: the sha256 of
+# everything that decides it, for train, valid and test.
+Build = Callable[..., tuple[LightningModule, Any]]
+
+
+class Phase:
+    """A training that an attempt consists of, or one of several.
+
+    Args:
+        attempt: what it is part of.
+        build: makes its task and data.
+        configuration: all that decides its numbers. A section "test" decides nothing in the training, so that runs with
+            different ones are the same run.
+        folder: where its run is kept, and gone on with.
+    """
+
+    def __init__(self, attempt: Attempt, build: Build, configuration: Configuration, folder: Path) -> None:
+        self.attempt, self.folder = attempt, RunFolder(folder)
+        self.configuration = {name: section for name, section in configuration.items() if name != "test"}
+        self.task, self.data = build(configuration, data_dir=attempt.data_dir, download=attempt.download)
+
+    def train(self, minutes: float | None, *, validate: bool = True) -> bool:
+        """Trains, from the start or from where it was cut off. Answers whether it came to its end."""
+        self.attempt.console.print(f"{self.folder.path.name}:", highlight=False)
+        return train(
+            self.task,
+            self.data,
+            RunRecord(self.configuration, environment(self.configuration["seed"])),
+            self.folder,
+            resume=self.folder.last.exists(),
+            validate=validate,
+            minutes=minutes,
+            console=self.attempt.console,
+        )
+
+    def evaluate(self) -> dict[str, float]:
+        """The scores on the test set with the weights as they are."""
+        return evaluate(self.task, self.data, self.configuration["trainer"])
+
+    def outcome(self, path: Path, *, complete: bool, before: Sequence["Phase"] = ()) -> Outcome:
+        """Evaluates a checkpoint on the test set.
+
+        Args:
+            path: of the checkpoint.
+            complete: whether the attempt came to its end.
+            before: the phases that led to this one; their steps and seconds count too.
+        """
+        load_weights(self.task, read_checkpoint(path), path)
+        scores = self.evaluate()
+        histories = [phase.folder.history() for phase in (*before, self)]
+        return Outcome(
+            complete=complete,
+            steps=sum(int(history[-1]["step"]) for history in histories),
+            seconds=sum(epoch["seconds"] for history in histories for epoch in history),
+            test=scores,
+            learning_rates=[epoch["learning_rate"] for epoch in histories[-1]],
+            data=self.data.fingerprints(),
+            environment=environment(self.configuration["seed"]),
+        )
+
+
+def minutes_until(end: float | None) -> float | None:
+    """How many minutes are left until a moment of `time.monotonic`, a little more than none; None: no end."""
+    return None if end is None else max(1e-6, (end - time.monotonic()) / 60)

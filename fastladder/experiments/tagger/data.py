@@ -1,0 +1,124 @@
+"""The images of a run: which, and in which batches."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from fastladder.data import GroupedImages, GroupedSplits, draw_shapes, shapes, texture_splits
+
+TEST_BATCH = 1000  # the paper's code has batches of so many, whose statistics batch normalisation takes
+TRANSFER_SEED = 1_000_003  # of test images with another number of objects than the training's
+
+
+class GroupedBatch(NamedTuple):
+    """N images.
+
+    Attributes:
+        image: (N, H, W) float32 in [0, 1]: the input, and without noise the target.
+        groups: (N, H, W) uint8, the true group of every pixel, 0 where it is not scored. No model is shown it.
+        label: (N, L) int64, the digits of an image, or None.
+    """
+
+    image: Tensor
+    groups: Tensor
+    label: Tensor | None
+
+
+class GroupedDataset(Dataset[GroupedBatch]):
+    """Batches of grouped images, on a device; `dataset[indices]` is one.
+
+    Args:
+        images: which.
+        device: where they are kept.
+    """
+
+    def __init__(self, images: GroupedImages, device: torch.device | str) -> None:
+        labels = None if images.labels is None else images.labels.to(device)
+        self.tensors = (images.images.to(device), images.groups.to(device), labels)
+        self.source = images
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, indices: Tensor) -> GroupedBatch:
+        image, groups, labels = self.tensors
+        return GroupedBatch(image[indices], groups[indices], None if labels is None else labels[indices])
+
+
+class GroupedData(LightningDataModule):
+    """Batches of images of shapes or textured digits.
+
+    Order and batches depend on the seed and the epoch alone, so that a resumed run sees what an unbroken one sees.
+
+    Args:
+        dataset: "shapes", three binary shapes; "textures1" or "textures2", one or two textured digits.
+        source: of the textured digits: "bundled" or "mnist".
+        sizes: how many images train, valid and test have.
+        batch_size: images in a batch, over all processes.
+        test_objects: shapes in a test image, where that is not 3.
+        folder: where MNIST lies; None looks at FASTLADDER_DATA.
+        download: fetch MNIST into that folder if it is not there.
+        seed: of the order.
+    """
+
+    def __init__(
+        self,
+        dataset: Literal["shapes", "textures1", "textures2"] = "shapes",
+        source: Literal["bundled", "mnist"] = "mnist",
+        sizes: tuple[int, int, int] = (50_000, 10_000, 10_000),
+        batch_size: int = 100,
+        test_objects: int = 3,
+        folder: str | None = None,
+        download: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        sizes = (sizes[0], sizes[1], sizes[2])
+        if not 1 <= batch_size <= sizes[0]:
+            raise ValueError(f"batch_size: got {batch_size}, needs 1 to {sizes[0]}, the training set")
+        if dataset == "shapes":
+            splits = shapes(sizes)
+            if test_objects != 3:
+                generator = np.random.RandomState(TRANSFER_SEED)
+                splits = splits._replace(test=draw_shapes(sizes[2], test_objects, generator))
+        else:
+            splits = texture_splits(source, int(dataset[-1]), sizes, folder=folder, download=download)
+        self.splits: GroupedSplits = splits
+        self.batch_size, self.seed = batch_size, seed
+
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """(H, W)."""
+        return tuple(self.splits.train.images.shape[1:])
+
+    def setup(self, stage: str) -> None:
+        device = self.trainer.strategy.root_device if self.trainer else "cpu"
+        self.train, self.valid, self.test = (GroupedDataset(part, device) for part in self.splits)
+
+    def train_dataloader(self) -> DataLoader[GroupedBatch]:
+        """One epoch: all training images once, its last batch left out if it would be smaller."""
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        (mixed,) = np.random.SeedSequence((self.seed, epoch)).generate_state(1)
+        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(int(mixed)))
+        whole = len(order) - len(order) % self.batch_size
+        return self._loader(self.train, order[:whole], self.batch_size)
+
+    def val_dataloader(self) -> DataLoader[GroupedBatch]:
+        return self._loader(self.valid, torch.arange(len(self.valid)), TEST_BATCH)
+
+    def test_dataloader(self) -> DataLoader[GroupedBatch]:
+        return self._loader(self.test, torch.arange(len(self.test)), TEST_BATCH)
+
+    def fingerprints(self) -> dict[str, str]:
+        """The sha256 of images, groups and labels of train, valid and test."""
+        return {name: part.fingerprint() for name, part in self.splits._asdict().items()}
+
+    def _loader(self, dataset: GroupedDataset, order: Tensor, size: int) -> DataLoader[GroupedBatch]:
+        """Loads this process's part of every batch, made in one go."""
+        rank, count = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        parts = [part for batch in order.split(size) if len(part := batch[rank::count])]
+        return DataLoader(dataset, batch_size=None, sampler=parts)

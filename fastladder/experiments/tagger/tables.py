@@ -1,0 +1,110 @@
+"""Table 1 of Tagger, Shapes; and how a trained Tagger takes to other numbers of groups, objects and iterations."""
+
+from typing import Any
+
+from lightning.pytorch import seed_everything
+
+from fastladder.experiments.errors import RunError
+from fastladder.experiments.phases import Phase
+from fastladder.experiments.tables import Attempt, Column, Configuration, Outcome, Row, Scale, Table
+from fastladder.experiments.tagger.data import GroupedData
+from fastladder.experiments.tagger.task import TaggerTask
+
+
+def build(
+    configuration: dict[str, Any], *, data_dir: str | None = None, download: bool = False
+) -> tuple[TaggerTask, GroupedData]:
+    """The task with its initial weights, and its data.
+
+    Raises:
+        DataError: the data is missing or damaged.
+        RunError: a value is wrong; the message names it.
+    """
+    seed = configuration["seed"]
+    test = configuration.get("test", {})
+    objects = {"test_objects": test["objects"]} if "objects" in test else {}
+    options = {f"test_{name}": test[name] for name in ("groups", "iterations") if name in test}
+    try:
+        seed_everything(seed, verbose=False)
+        data = GroupedData(**configuration["data"], **objects, folder=data_dir, download=download, seed=seed)
+        task = TaggerTask(data.data_shape, **configuration["model"], **options, seed=seed)
+    except (TypeError, ValueError) as error:
+        raise RunError(str(error)) from None
+    return task, data
+
+
+def train_and_judge(attempt: Attempt) -> Outcome:
+    """Trains, and evaluates the last checkpoint, and to see what the training is worth the untrained network too."""
+    phase = Phase(attempt, build, attempt.configuration, attempt.folder)
+    untrained = phase.evaluate()
+    complete = phase.train(attempt.minutes)
+    outcome = phase.outcome(phase.folder.last, complete=complete)
+    outcome.test["untrained_ami"] = untrained[f"ami_{attempt.configuration['test']['iterations']}"]
+    return outcome
+
+
+def scale_of(sizes: tuple[int, int, int], model: Configuration, **trainer: Any) -> Configuration:
+    """What all rows of Shapes share."""
+    return {
+        "data": {"dataset": "shapes", "sizes": list(sizes)},
+        "model": model,
+        "trainer": trainer,
+        "test": {"groups": 4, "objects": 3, "iterations": 5},
+    }
+
+
+SCALES = {
+    "paper": Scale(
+        "Shapes, 50,000 images; the paper's network, 2000-1000-500, and 100 epochs.",
+        scale_of((50_000, 10_000, 10_000), {}, max_epochs=100),
+    ),
+    # The top keeps its 500 units: a softmax over them can have one for each of the 448 shapes and places.
+    "small": Scale(
+        "Shapes, 50,000 images; a network of 500-250-500 in place of 2000-1000-500, 50 epochs in place of 100 with a "
+        "learning rate that falls from 2e-3 in place of 4e-4, matrix products in bfloat16; 1,000 test images.",
+        scale_of(
+            (50_000, 1_000, 1_000),
+            {"widths": [500, 250, 500], "learning_rate": 2e-3, "schedule": "linear"},
+            max_epochs=50,
+            precision="bf16-mixed",
+        ),
+    ),
+}
+
+AMI = tuple(Column(f"ami_{turn}", f"AMI {turn}", digits=3) for turn in (1, 2, 3, 5))
+COSTS = tuple(Column(f"cost_{turn}", f"cost {turn}", digits=3) for turn in (1, 3, 5))
+
+TABLE1 = Table(
+    name="tagger-table1",
+    title="Shapes, by iteration (Tagger, Table 1)",
+    columns=(*AMI, *COSTS, Column("untrained_ami", "AMI untrained", digits=3)),
+    rows=(
+        Row("batch", "Tagger, batch normalisation", {"model": {"norm": "batch"}}),
+        Row("layer", "Tagger, layer normalisation", {"model": {"norm": "layer"}}),
+    ),
+    scales=SCALES,
+    attempt=train_and_judge,
+)
+
+LAYER = {"norm": "layer"}
+TRANSFER = Table(
+    name="tagger-transfer",
+    title="Shapes, one network with other groups, objects and iterations (Tagger, Fig. 4, examples A to C)",
+    columns=tuple(Column(f"ami_{turn}", f"AMI {turn}", digits=3) for turn in (1, 3, 5, 10)),
+    rows=tuple(
+        Row(
+            name,
+            label,
+            {"model": LAYER, "test": {"groups": groups, "objects": objects, "iterations": 10}},
+            run=("tagger-table1", "layer"),
+        )
+        for name, label, groups, objects in (
+            ("as-trained", "4 groups, 3 objects", 4, 3),
+            ("a", "A: 2 groups, 3 objects", 2, 3),
+            ("b", "B: 4 groups, 4 objects", 4, 4),
+            ("c", "C: 4 groups, 2 objects", 4, 2),
+        )
+    ),
+    scales=SCALES,
+    attempt=train_and_judge,
+)

@@ -1,0 +1,102 @@
+"""One level of a Ladder network's encoder."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fastladder.models.ladder_levels import LadderRow
+from fastladder.models.levels import Shape
+from fastladder.reference.normalization import compute_dtype_of, per_channel
+
+ACTIVATIONS = {
+    "linear": lambda x: x,
+    "relu": functional.relu,
+    "leaky_relu": lambda x: functional.leaky_relu(x, 0.1),
+    "softmax": lambda x: x.softmax(1),
+}
+
+
+class LadderLayer(nn.Module):
+    r"""What turns the activations of one level into those of the next, in pieces.
+
+    .. math::
+        p = W h_{l-1}, \qquad z = \mathrm{norm}(p), \qquad a = \gamma (z + \beta), \qquad h_l = \phi(a)
+
+    There is a gain :math:`\gamma` for a softmax only, and no bias :math:`\beta` where the activation is linear.
+
+    Args:
+        row: the declaration of W.
+        shape: (C, \*S) of :math:`h_{l-1}`.
+        activation: phi, one of `ACTIVATIONS`.
+        norm: "batch" or "layer".
+        eps: added to the variance.
+        running: whether there are running statistics.
+    """
+
+    def __init__(
+        self, row: LadderRow, shape: Shape, *, activation: str, norm: str, eps: float, running: bool, **factory: Any
+    ) -> None:
+        super().__init__()
+        self.activation, self.norm, self.eps = activation, norm, eps
+        self.projection: Any = row.build(shape, **factory)
+        channels = row.output_shape(shape)[0]
+        self.bias = None if activation == "linear" else nn.Parameter(torch.empty(channels, **factory))
+        self.gain = nn.Parameter(torch.empty(channels, **factory)) if activation == "softmax" else None
+        self.register_buffer("running_mean", torch.empty(channels, **factory) if running else None)
+        self.register_buffer("running_var", torch.empty(channels, **factory) if running else None)
+        self.reset_parameters()
+
+    running_mean: Tensor | None
+    running_var: Tensor | None
+
+    def reset_parameters(self) -> None:
+        """The projection as its row draws it, gain and running variance 1, bias and running mean 0."""
+        if hasattr(self.projection, "reset_parameters"):
+            self.projection.reset_parameters()
+        for tensor in (self.gain, self.running_var):
+            if tensor is not None:
+                nn.init.ones_(tensor)
+        for tensor in (self.bias, self.running_mean):
+            if tensor is not None:
+                nn.init.zeros_(tensor)
+
+    def normalize(self, projection: Tensor, *, running: bool = False) -> Tensor:
+        """z, by the statistics of the projection or, where there are any and they are asked for, the running ones."""
+        if self.norm == "layer":
+            return functional.layer_norm(projection, projection.shape[1:], eps=self.eps)
+        if running and self.running_mean is not None:
+            return functional.batch_norm(projection, self.running_mean, self.running_var, eps=self.eps)
+        return functional.batch_norm(projection, None, None, training=True, eps=self.eps)
+
+    def preactivation(self, lateral: Tensor) -> Tensor:
+        """a, what goes into the activation."""
+        if self.bias is not None:
+            lateral = lateral + per_channel(self.bias, lateral)
+        return lateral if self.gain is None else lateral * per_channel(self.gain, lateral)
+
+    def activate(self, preactivation: Tensor) -> Tensor:
+        """h."""
+        return ACTIVATIONS[self.activation](preactivation)
+
+    def rescale(self, estimate: Tensor, projection: Tensor) -> Tensor:
+        """Normalises an estimate of the lateral by the statistics of a projection."""
+        projection = compute_dtype_of(projection)
+        var, mean = torch.var_mean(projection, self._dims(projection), correction=0, keepdim=True)
+        return (compute_dtype_of(estimate) - mean) * (var + self.eps).rsqrt()
+
+    @torch.no_grad()
+    def track(self, projection: Tensor, weight: Tensor | float) -> None:
+        """Moves the running statistics by `weight` of the way to those of a projection."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        var, mean = torch.var_mean(compute_dtype_of(projection), self._dims(projection))
+        for running, new in ((self.running_mean, mean), (self.running_var, var)):
+            running.add_((new - running) * weight)
+
+    def _dims(self, projection: Tensor) -> list[int]:
+        return [d for d in range(projection.dim()) if d != (0 if self.norm == "layer" else 1)]
+
+    def extra_repr(self) -> str:
+        return f"activation={self.activation!r}, norm={self.norm!r}, eps={self.eps}"

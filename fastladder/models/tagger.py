@@ -1,0 +1,192 @@
+"""Tagger: iterative amortized grouping with a Ladder network as its mapping."""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fastladder.models.ladder import LadderNetwork
+from fastladder.models.ladder_layer import LadderLayer
+from fastladder.models.ladder_levels import Dense
+from fastladder.nn.checks import check_size
+from fastladder.nn.tag import Tag
+
+
+class TaggerOutput(NamedTuple):
+    """What a `Tagger` answers after T iterations over N samples with K groups."""
+
+    means: tuple[Tensor, ...]  # T times (N, K, *D): what each group takes the input for
+    masks: tuple[Tensor, ...]  # T times (N, K, *D): how likely each element belongs to each group
+    costs: Tensor  # (T, N): the negative log likelihood of the target, in nats per element
+    log_probabilities: tuple[Tensor, ...]  # T times (N, classes); empty where the network does not classify
+
+    @property
+    def cost(self) -> Tensor:
+        """The mean over iterations and samples: what unsupervised training minimises."""
+        return self.costs.mean()
+
+
+class TaggerMapping(nn.Module):
+    r"""The parametric mapping of Tagger (Greff et al., 2016, section 2.2).
+
+    .. math::
+        h = \mathrm{relu}(\mathrm{norm}(W_h [z, m, \delta, L]) + \beta), \qquad
+        \hat h = \mathrm{Ladder}(h), \qquad z' = W_z \hat h, \quad l' = W_m \hat h
+
+    Args:
+        data_shape: \*D.
+        widths: units of h and of every level of the Ladder network above it.
+        classes: with it the network has one more level of so many units and one for "no class".
+        norm, top_activation: as for `fastladder.models.LadderNetwork`.
+    """
+
+    def __init__(
+        self,
+        data_shape: Sequence[int],
+        widths: Sequence[int],
+        classes: int | None,
+        *,
+        norm: str,
+        top_activation: str,
+        **factory: Any,
+    ) -> None:
+        super().__init__()
+        self.data_shape = tuple(data_shape)
+        elements, hidden = prod(data_shape), widths[0]
+        levels = [*widths[1:], *([] if classes is None else [classes + 1])]
+        self.classifies = classes is not None
+        self.input = LadderLayer(
+            Dense(hidden), (4 * elements,), activation="relu", norm=norm, eps=1e-10, running=False, **factory
+        )
+        self.ladder = LadderNetwork(
+            hidden,
+            levels,
+            norm=norm,
+            top_activation=top_activation,
+            squash_gate=True,
+            track_running_stats=False,
+            **factory,
+        )
+        self.mean = nn.Linear(hidden, elements, bias=False, **factory)
+        self.mask = nn.Linear(hidden, elements, bias=False, **factory)
+        for readout in (self.mean, self.mask):
+            nn.init.normal_(readout.weight, std=hidden**-0.5)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
+        """From features (M, 4, *D) to z and mask logits, (M, *D), and where it classifies logits (M, classes + 1)."""
+        layer = self.input
+        hidden = layer.activate(layer.preactivation(layer.normalize(layer.projection(features.flatten(1)))))
+        output = self.ladder.reconstruct(hidden)
+        shape = (len(features), *self.data_shape)
+        answer = (self.mean(output.reconstruction).view(shape), self.mask(output.reconstruction).view(shape))
+        return (*answer, output.logits) if self.classifies else answer
+
+
+class Tagger(nn.Module):
+    r"""Tagger (Greff et al., 2016): `fastladder.nn.Tag` around a Ladder network, fully connected.
+
+    It learns without labels to split its input into groups. With `classes` it also classifies: every group has a
+    softmax over the classes and "no class", which are summed over the groups and renormalised:
+
+    .. math::
+        p(c) = \frac{\sum_k p_k(c)}{\sum_{c'} \sum_k p_k(c')}, \qquad c, c' \text{ without "no class"}
+
+    Args:
+        data_shape: \*D, of one sample.
+        widths: units of the projected input and of every level of the Ladder network above it.
+        classes: C; None: it does not classify.
+        groups, iterations, likelihood, noise, initial_mean, delta, legacy_variance, validate: as for
+            `fastladder.nn.Tag`.
+        norm: "batch" (by the statistics of the batch always, as in the paper) or "layer" (its better variant).
+        top_activation: of the highest level, "softmax" or "relu".
+
+    Raises:
+        ValueError, TypeError: an argument is out of range; the message names it.
+    """
+
+    def __init__(
+        self,
+        data_shape: Sequence[int],
+        widths: Sequence[int] = (2000, 1000, 500),
+        *,
+        classes: int | None = None,
+        groups: int = 4,
+        iterations: int = 3,
+        likelihood: str = "gaussian",
+        noise: float = 0.2,
+        initial_mean: float = 0.5,
+        delta: str = "residual",
+        legacy_variance: bool = False,
+        norm: str = "layer",
+        top_activation: str = "softmax",
+        validate: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if len(widths) < 2:
+            raise ValueError(f"widths: got {tuple(widths)}, needs two levels at least")
+        if classes is not None:
+            check_size("classes", classes)
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.classes = classes
+        self.tag = Tag(
+            TaggerMapping(data_shape, widths, classes, norm=norm, top_activation=top_activation, **factory),
+            data_shape,
+            groups=groups,
+            iterations=iterations,
+            likelihood=likelihood,
+            noise=noise,
+            initial_mean=initial_mean,
+            delta=delta,
+            legacy_variance=legacy_variance,
+            norm=norm,
+            validate=validate,
+            **factory,
+        )
+
+    def forward(self, target: Tensor, **options: Any) -> TaggerOutput:
+        """Groups the target (N, *D), and classifies it.
+
+        Args:
+            target: x, (N, *D).
+            options: as for `fastladder.nn.Tag.forward`.
+
+        Raises:
+            ValueError, TypeError: an argument has a wrong shape, dtype, device or value; the message names it.
+        """
+        output = self.tag(target, **options)
+        scores = tuple(combine_groups(answer[0], len(target)) for answer in output.answers if answer)
+        return TaggerOutput(output.means, output.masks, output.costs, scores)
+
+    def load_pretrained(self, state: dict[str, Tensor]) -> list[str]:
+        """Takes over what a Tagger with fewer levels has learned, and leaves the rest as it was drawn.
+
+        Args:
+            state: the other's state_dict.
+
+        Returns:
+            The names that were taken over: those that both have, in the same shape.
+
+        Raises:
+            ValueError: there are none.
+        """
+        own = self.state_dict()
+        shared = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+        if not shared:
+            raise ValueError("state: got nothing that fits this network, needs the state_dict of a Tagger like it")
+        self.load_state_dict(shared, strict=False)
+        return list(shared)
+
+
+def combine_groups(logits: Tensor, samples: int) -> Tensor:
+    """The log probabilities (N, C) of all groups together.
+
+    Args:
+        logits: (N * K, C + 1), of every group, "no class" last.
+        samples: N.
+    """
+    groups = logits.view(samples, -1, logits.shape[1]).log_softmax(2)[:, :, :-1]
+    return groups.logsumexp(1).log_softmax(1)

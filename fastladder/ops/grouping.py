@@ -1,0 +1,284 @@
+"""Tagger's evidence terms and mixture likelihood: what a noisy input says of every group, and how well all explain it.
+
+N samples, K groups (1 to 32), *D data dimensions, any number of them. Values are not looked at here, which would cost a
+pass over memory: `fastladder.nn.Tag` checks that masks sum to one and that binary data is binary.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastladder import reference
+from fastladder.backends import select_backend
+from fastladder.ops import checks
+from fastladder.ops.registration import namespace, operator, statistics_dtype
+
+FAMILY = "grouping"
+DELTAS = ("residual", "weighted", "gradient")
+MOST_GROUPS = 32
+
+
+def group_evidence(
+    noisy: Tensor,
+    mean: Tensor,
+    mask: Tensor,
+    variance: Tensor | float,
+    noise_variance: Tensor | float,
+    *,
+    delta: str = "residual",
+) -> tuple[Tensor, Tensor]:
+    r"""What a noisy input says of every group's mean and mask (Tagger, Greff et al., 2016, Eq. 4 and 5).
+
+    With :math:`a_k = \mathcal{N}(\tilde x; z_k, v + \sigma^2)`, for every element of the input:
+
+    .. math::
+        L_k = \frac{a_k}{\sum_h a_h}, \qquad \delta_k = \begin{cases}
+        m_k (\tilde x - z_k) & \text{residual (Eq. 4)} \\
+        m_k a_k (\tilde x - z_k) & \text{weighted (Algorithm 2)} \\
+        \frac{\partial}{\partial z_k} \log \sum_h m_h a_h
+        = \frac{m_k a_k}{\sum_h m_h a_h} \frac{\tilde x - z_k}{v + \sigma^2} & \text{gradient (Eq. 28)}
+        \end{cases}
+
+    Args:
+        noisy: the corrupted input, (N, *D).
+        mean: z, (N, K, *D).
+        mask: m, (N, K, *D), which sums to 1 over K.
+        variance: v, of the reconstruction; a number or a 0-dim tensor.
+        noise_variance: sigma^2, of the corruption; a number or a 0-dim tensor.
+        delta: which of the three.
+
+    Returns:
+        delta and the likelihood L, both (N, K, *D) and contiguous, in the dtype of `mean`.
+
+    Raises:
+        ValueError, TypeError: an argument has a wrong shape, dtype, device, option or range; the message names it.
+    """
+    noisy, mean, mask, total = _check_gaussian(noisy, mean, mask, variance, noise_variance, delta)
+    backend = select_backend(FAMILY, mean.device, mean.dtype)
+    if backend == "reference":
+        return reference.group_evidence(noisy, mean, mask, total, 0.0, delta=delta)
+    return namespace(backend).group_evidence(noisy, mean, mask, total, delta)
+
+
+@operator(outputs=2, activations=3, keeps_layout=False)
+def _group_evidence(noisy: Tensor, mean: Tensor, mask: Tensor, variance: Tensor, delta: str) -> tuple[Tensor, Tensor]:
+    return mean.new_empty(mean.shape), mean.new_empty(mean.shape)
+
+
+def group_evidence_bernoulli(
+    noisy: Tensor, probability: Tensor, mask: Tensor, flip_probability: float
+) -> tuple[Tensor, Tensor]:
+    r"""What a noisy binary input says of every group (Tagger, Greff et al., 2016, appendix A.5, corrected).
+
+    With :math:`\xi_k = (1 - 2 \beta) z_k + \beta` and :math:`a_k = \tilde x \xi_k + (1 - \tilde x)(1 - \xi_k)`:
+
+    .. math::
+        \delta_k = \frac{\partial}{\partial z_k} \log \sum_h m_h a_h
+        = \frac{(2 \tilde x - 1)(1 - 2 \beta) \, m_k}{\sum_h m_h a_h}, \qquad L_k = \frac{a_k}{\sum_h a_h}
+
+    Args:
+        noisy: the corrupted input, (N, *D), 0 or 1.
+        probability: z, (N, K, *D), 0 to 1.
+        mask: m, (N, K, *D), which sums to 1 over K.
+        flip_probability: beta, with which an element was flipped; from 0 to below 1/2.
+
+    Returns:
+        delta and the likelihood L, both (N, K, *D) and contiguous, in the dtype of `probability`.
+
+    Raises:
+        ValueError, TypeError: an argument has a wrong shape, dtype, device or range; the message names it.
+    """
+    noisy, probability, mask = _check_bernoulli(noisy, probability, mask, flip_probability)
+    backend = select_backend(FAMILY, probability.device, probability.dtype)
+    if backend == "reference":
+        return reference.group_evidence_bernoulli(noisy, probability, mask, flip_probability)
+    return namespace(backend).group_evidence_bernoulli(noisy, probability, mask, flip_probability)
+
+
+@operator(outputs=2, activations=3, keeps_layout=False)
+def _group_evidence_bernoulli(
+    noisy: Tensor, probability: Tensor, mask: Tensor, flip_probability: float
+) -> tuple[Tensor, Tensor]:
+    return probability.new_empty(probability.shape), probability.new_empty(probability.shape)
+
+
+def group_features(
+    noisy: Tensor,
+    mean: Tensor,
+    mask: Tensor,
+    variance: Tensor | float,
+    noise_variance: Tensor | float,
+    *,
+    delta: str = "residual",
+) -> Tensor:
+    r"""The input of Tagger's parametric mapping in one buffer: mean, mask, and what :func:`group_evidence` answers.
+
+    Args:
+        noisy, mean, mask, variance, noise_variance, delta: as for :func:`group_evidence`.
+
+    Returns:
+        (N, K, 4, *D): z, m, delta, L; flatten(0, 1) makes it (N * K, 4, *D) without a copy.
+
+    Raises:
+        ValueError, TypeError: an argument has a wrong shape, dtype, device, option or range; the message names it.
+    """
+    noisy, mean, mask, total = _check_gaussian(noisy, mean, mask, variance, noise_variance, delta)
+    backend = select_backend(FAMILY, mean.device, mean.dtype)
+    if backend == "reference":
+        return reference.group_features(noisy, mean, mask, total, 0.0, delta=delta)
+    return namespace(backend).group_features(noisy, mean, mask, total, delta)
+
+
+@operator(outputs=1, activations=3, keeps_layout=False)
+def _group_features(noisy: Tensor, mean: Tensor, mask: Tensor, variance: Tensor, delta: str) -> Tensor:
+    return _empty_features(mean)
+
+
+def group_features_bernoulli(noisy: Tensor, probability: Tensor, mask: Tensor, flip_probability: float) -> Tensor:
+    r"""As :func:`group_features`, with what :func:`group_evidence_bernoulli` answers.
+
+    Args:
+        noisy, probability, mask, flip_probability: as for :func:`group_evidence_bernoulli`.
+
+    Returns:
+        (N, K, 4, *D): z, m, delta, L.
+
+    Raises:
+        ValueError, TypeError: an argument has a wrong shape, dtype, device or range; the message names it.
+    """
+    noisy, probability, mask = _check_bernoulli(noisy, probability, mask, flip_probability)
+    backend = select_backend(FAMILY, probability.device, probability.dtype)
+    if backend == "reference":
+        return reference.group_features_bernoulli(noisy, probability, mask, flip_probability)
+    return namespace(backend).group_features_bernoulli(noisy, probability, mask, flip_probability)
+
+
+@operator(outputs=1, activations=3, keeps_layout=False)
+def _group_features_bernoulli(noisy: Tensor, probability: Tensor, mask: Tensor, flip_probability: float) -> Tensor:
+    return _empty_features(probability)
+
+
+def group_mixture_nll(
+    target: Tensor, mean: Tensor, mask_logits: Tensor, variance: Tensor | float
+) -> tuple[Tensor, Tensor]:
+    r"""How badly all groups together explain the input (Tagger, Greff et al., 2016, Eq. 1 and 6).
+
+    .. math::
+        m = \mathrm{softmax}_k(\mathrm{mask\_logits}), \qquad
+        \mathrm{nll} = - \sum_D \log \sum_k m_k \, \mathcal{N}(x; z_k, v)
+
+    Args:
+        target: x, (N, *D).
+        mean: z, (N, K, *D).
+        mask_logits: (N, K, *D).
+        variance: v; a number or a 0-dim tensor.
+
+    Returns:
+        nll, (N,), in nats, float32 (float64 for float64), and the mask m, (N, K, *D), in the dtype of `mask_logits`.
+
+    Raises:
+        ValueError, TypeError: an argument has a wrong shape, dtype, device or range; the message names it.
+    """
+    target, mean, mask_logits = _check_groups("target", target, "mean", mean, "mask_logits", mask_logits)
+    variance = _check_variance("variance", variance, mean)
+    backend = select_backend(FAMILY, mean.device, mean.dtype)
+    if backend == "reference":
+        return reference.group_mixture_nll(target, mean, mask_logits, variance)
+    return namespace(backend).group_mixture_nll(target, mean, mask_logits, variance)
+
+
+@operator(outputs=2, activations=3, keeps_layout=False)
+def _group_mixture_nll(target: Tensor, mean: Tensor, mask_logits: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    return _empty_nll(mean), mean.new_empty(mean.shape)
+
+
+def group_mixture_nll_bernoulli(target: Tensor, logits: Tensor, mask_logits: Tensor) -> tuple[Tensor, Tensor]:
+    r"""How badly all groups together explain a binary input (Tagger, Greff et al., 2016, Eq. 1 and 2).
+
+    .. math::
+        m = \mathrm{softmax}_k(\mathrm{mask\_logits}), \qquad
+        \mathrm{nll} = - \sum_D \log \sum_k m_k \, \sigma(l_k)^x \, (1 - \sigma(l_k))^{1 - x}
+
+    Args:
+        target: x, (N, *D), 0 or 1.
+        logits: l, (N, K, *D), of the probability that x is 1.
+        mask_logits: (N, K, *D).
+
+    Returns:
+        nll, (N,), in nats, float32 (float64 for float64), and the mask m, (N, K, *D), in the dtype of `mask_logits`.
+
+    Raises:
+        ValueError, TypeError: an argument has a wrong shape, dtype or device; the message names it.
+    """
+    target, logits, mask_logits = _check_groups("target", target, "logits", logits, "mask_logits", mask_logits)
+    backend = select_backend(FAMILY, logits.device, logits.dtype)
+    if backend == "reference":
+        return reference.group_mixture_nll_bernoulli(target, logits, mask_logits)
+    return namespace(backend).group_mixture_nll_bernoulli(target, logits, mask_logits)
+
+
+@operator(outputs=2, activations=3, keeps_layout=False)
+def _group_mixture_nll_bernoulli(target: Tensor, logits: Tensor, mask_logits: Tensor) -> tuple[Tensor, Tensor]:
+    return _empty_nll(logits), logits.new_empty(logits.shape)
+
+
+def _empty_features(mean: Tensor) -> Tensor:
+    batch, groups, *data = mean.shape
+    return mean.new_empty(batch, groups, 4, *data)
+
+
+def _empty_nll(mean: Tensor) -> Tensor:
+    return mean.new_empty(mean.shape[0], dtype=statistics_dtype(mean))
+
+
+def _check_gaussian(
+    noisy: Tensor, mean: Tensor, mask: Tensor, variance: Tensor | float, noise_variance: Tensor | float, delta: str
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The activations and v + sigma^2, which is all that counts."""
+    noisy, mean, mask = _check_groups("noisy", noisy, "mean", mean, "mask", mask)
+    variance = _check_variance("variance", variance, mean)
+    if isinstance(noise_variance, Tensor):
+        noise_variance = _check_variance("noise_variance", noise_variance, mean)
+    elif not 0 <= _number("noise_variance", noise_variance) < float("inf"):
+        raise ValueError(f"noise_variance: got {noise_variance}, needs 0 or more")
+    checks.check_option("delta", delta, DELTAS)
+    return noisy, mean, mask, variance + noise_variance
+
+
+def _check_bernoulli(
+    noisy: Tensor, probability: Tensor, mask: Tensor, flip_probability: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    noisy, probability, mask = _check_groups("noisy", noisy, "probability", probability, "mask", mask)
+    if not 0 <= _number("flip_probability", flip_probability) < 0.5:
+        raise ValueError(f"flip_probability: got {flip_probability}, needs a number from 0 to below 0.5")
+    return noisy, probability, mask
+
+
+def _check_groups(
+    data_name: str, data: Tensor, leader_name: str, leader: Tensor, other_name: str, other: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Checks the data (N, *D) and two activations (N, K, *D), and answers them as autocast wants them."""
+    leader, data, other = checks.autocast(leader, data, other)
+    groups = checks.check_leader(leader_name, leader, parts=1)
+    if not 1 <= groups <= MOST_GROUPS:
+        shape = tuple(leader.shape)
+        raise ValueError(f"{leader_name}: got shape {shape}, needs (N, K, *D) with 1 to {MOST_GROUPS} groups K")
+    checks.check_activation(data_name, data, (leader.shape[0], *leader.shape[2:]), leader, leader_name)
+    checks.check_activation(other_name, other, leader.shape, leader, leader_name)
+    return data, leader, other
+
+
+def _check_variance(name: str, variance: Any, leader: Tensor) -> Tensor:
+    """A variance as a 0-dim tensor in the dtype of arithmetic."""
+    if isinstance(variance, Tensor):
+        return checks.check_parameter(name, variance, (), leader, "the activations")
+    if not 0 < _number(name, variance) < float("inf"):
+        raise ValueError(f"{name}: got {variance}, needs a number above 0")
+    return torch.full((), variance, dtype=statistics_dtype(leader), device=leader.device)
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name}: got {type(value).__name__}, needs a number")
+    return value
