@@ -40,6 +40,10 @@ struct LanePixels {
     write(problem.outputs[which].group(n * problem.groups + k), numbers);
   }
   FASTLADDER_INLINE void put_data(Vector numbers) const { write(problem.grad_data + n * problem.pixels, numbers); }
+  FASTLADDER_INLINE void copy(int k) const {
+    write(problem.copies[0].group(n * problem.groups + k), mean(k));
+    write(problem.copies[1].group(n * problem.groups + k), mask(k));
+  }
 };
 
 // Answers what the formula sums, one number a lane.
@@ -47,14 +51,13 @@ template <class Formula, bool is_backward, bool whole, class T>
 FASTLADDER_INLINE Lanes<Compute<T>> run_lanes(
     const Noise<Lanes<Compute<T>>>& noise, LanePixels<whole, T> pixels, Lanes<Compute<T>> (&kept)[2][most_groups]) {
   const AnyGroups groups{static_cast<int>(pixels.problem.groups)};
-  if constexpr (is_backward) return Formula::backward(noise, groups, pixels, kept);
-  if (pixels.problem.copies[0].data)
-    for (int k = 0; k < groups.count; ++k) {
-      const int64_t group = pixels.n * groups.count + k;
-      pixels.write(pixels.problem.copies[0].group(group), pixels.mean(k));
-      pixels.write(pixels.problem.copies[1].group(group), pixels.mask(k));
-    }
-  return Formula::forward(noise, groups, pixels, kept);
+  if constexpr (is_backward) {
+    return Formula::backward(noise, groups, pixels, kept);
+  } else {
+    if (pixels.problem.copies[0].data)
+      for (int k = 0; k < groups.count; ++k) pixels.copy(k);
+    return Formula::forward(noise, groups, pixels, kept);
+  }
 }
 
 // A task is a stretch of pixels of one sample; its sum goes into `sums`, one for every task, unless that is null. The

@@ -137,7 +137,8 @@ __device__ __forceinline__ float run_cached(
   if constexpr (is_backward) {
     return Formula::backward(noise, groups, at, kept);
   } else {
-    for (int k = 0; problem.copies[0].data && k < groups.count; ++k) at.copy(k);
+    if (problem.copies[0].data)
+      for (int k = 0; k < groups.count; ++k) at.copy(k);
     return Formula::forward(noise, groups, at, kept);
   }
 }

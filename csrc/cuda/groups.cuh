@@ -14,13 +14,12 @@ inline void add_up(const Device& device, const float* numbers, int64_t count, in
 struct CudaGroups {
   static constexpr bool takes_float64 = false, takes_float16 = true;
 
-  // Of 16 bytes, or of 8 where each pixel already takes many registers.
+  // Up to 4 groups take 16 bytes at once; more take 2 pixels, for the sake of registers and of the time to compile.
   template <class Formula, bool is_backward, class T>
   static void run(const Tensor& leader, const GroupProblem<T>& problem) {
     constexpr int wide = 16 / sizeof(T);
     if (problem.groups <= 4 && aligned<wide>(problem)) return launch<Formula, is_backward, 4, wide>(leader, problem);
-    if (problem.groups <= 8 && aligned<wide / 2>(problem))
-      return launch<Formula, is_backward, 8, wide / 2>(leader, problem);
+    if (problem.groups <= 8 && aligned<2>(problem)) return launch<Formula, is_backward, 8, 2>(leader, problem);
     launch<Formula, is_backward, 0, 1>(leader, problem);
   }
 

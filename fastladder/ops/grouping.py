@@ -49,7 +49,7 @@ def group_evidence(
         delta: which of the three.
 
     Returns:
-        delta and the likelihood L, both (N, K, *D) and contiguous, in the dtype of `mean`.
+        delta and the likelihood L, both (N, K, *D), in the dtype of `mean`.
 
     Raises:
         ValueError, TypeError: an argument has a wrong shape, dtype, device, option or range; the message names it.
@@ -84,7 +84,7 @@ def group_evidence_bernoulli(
         flip_probability: beta, with which an element was flipped; from 0 to below 1/2.
 
     Returns:
-        delta and the likelihood L, both (N, K, *D) and contiguous, in the dtype of `probability`.
+        delta and the likelihood L, both (N, K, *D), in the dtype of `probability`.
 
     Raises:
         ValueError, TypeError: an argument has a wrong shape, dtype, device or range; the message names it.

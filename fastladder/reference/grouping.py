@@ -79,7 +79,7 @@ def group_mixture_nll(
     log_a = -(x - z).square() / (2 * variance)
     pixels = logits.logsumexp(1) - (logits + log_a).logsumexp(1)
     constant = 0.5 * torch.as_tensor(2 * math.pi * variance, dtype=x.dtype, device=x.device).log()
-    return (pixels + constant).flatten(1).sum(1), logits.softmax(1).to(mask_logits.dtype)
+    return over_elements(pixels + constant), logits.softmax(1).to(mask_logits.dtype)
 
 
 def group_mixture_nll_bernoulli(target: Tensor, logits: Tensor, mask_logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,4 +87,9 @@ def group_mixture_nll_bernoulli(target: Tensor, logits: Tensor, mask_logits: Ten
     x, z, m = (compute_dtype_of(tensor) for tensor in (target[:, None], logits, mask_logits))
     log_a = x * z - torch.nn.functional.softplus(z)
     pixels = m.logsumexp(1) - (m + log_a).logsumexp(1)
-    return pixels.flatten(1).sum(1), m.softmax(1).to(mask_logits.dtype)
+    return over_elements(pixels), m.softmax(1).to(mask_logits.dtype)
+
+
+def over_elements(x: Tensor) -> Tensor:
+    """The sum over all of *D, also where there is none: (N, *D) -> (N,)."""
+    return x.unsqueeze(1).flatten(1).sum(1)

@@ -19,7 +19,7 @@ template __global__ void column_moments_kernel<4>(const __grid_constant__ Moment
 
 template __global__ void group_kernel<GaussianEvidence<Delta::gradient>, false, 4, 4>(const __grid_constant__ GroupCall<float>);
 template __global__ void group_kernel<GaussianEvidence<Delta::gradient>, true, 4, 4>(const __grid_constant__ GroupCall<float>);
-template __global__ void group_kernel<GaussianEvidence<Delta::gradient>, true, 8, 4>(const __grid_constant__ GroupCall<BFloat16>);
+template __global__ void group_kernel<GaussianEvidence<Delta::gradient>, true, 4, 8>(const __grid_constant__ GroupCall<BFloat16>);
 template __global__ void group_kernel<GaussianEvidence<Delta::gradient>, true, 0, 1>(const __grid_constant__ GroupCall<float>);
 template __global__ void group_kernel<GaussianMixture, true, 4, 4>(const __grid_constant__ GroupCall<float>);
 template __global__ void group_kernel<BernoulliMixture, true, 4, 8>(const __grid_constant__ GroupCall<BFloat16>);

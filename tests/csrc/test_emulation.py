@@ -86,6 +86,10 @@ VARIED = [  # one of each kind, for what is slow to emulate
     and "squash_gate=False" not in row.name
 ]
 varied_rows = pytest.mark.parametrize("row", VARIED, ids=lambda row: row.name)
+normalized_rows = pytest.mark.parametrize("row", [r for r in VARIED if "norm" in r.options], ids=lambda row: row.name)
+grouping_rows = pytest.mark.parametrize(
+    "row", [row for row in ROWS if row.name.startswith("group_")], ids=lambda row: row.name
+)
 
 
 @every_row
@@ -122,16 +126,25 @@ def test_unused_outputs(row: Row) -> None:
         assert_as_good_as_reference(row, row.inputs((3, 8, 4, 2)), unused=unused)
 
 
-@varied_rows
+@normalized_rows
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
 def test_many_items_of_work(row: Row, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Statistics in many segments, several waves of samples, blocks that wait for each other; a mean far from zero."""
     monkeypatch.setenv("EMULATED_CACHE_BYTES", "4096")
     for shape in ((6, 4, 24, 26), (3, 136, 6, 6)):
         inputs = row.inputs(shape, layout=layout)
-        if "norm" in row.options:
-            inputs[0] = inputs[0] + 100
+        inputs[0] = inputs[0] + 100
         assert_as_good_as_reference(row, inputs, floor=2e-4)
+
+
+@grouping_rows
+@pytest.mark.parametrize("groups", [1, 3, 4, 5, 8, 32])
+@pytest.mark.parametrize("dtype", [torch.float32, *NARROW_FLOOR], ids=str)
+def test_any_number_of_groups(row: Row, groups: int, dtype: torch.dtype) -> None:
+    """Up to 4 groups, up to 8, and more; pixels at once and one by one; samples in one piece and in several."""
+    floor = NARROW_FLOOR.get(dtype, 2 * FLOOR)  # 32 groups are added up one after the other, and divided by small masks
+    for shape in ((2, groups, 8, 2), (2, groups, 8, 150), (2, groups, 7, 3)):
+        assert_as_good_as_reference(row, row.inputs(shape, dtype=dtype), floor)
 
 
 @varied_rows

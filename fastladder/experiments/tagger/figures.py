@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from jsonargparse import ArgumentParser
-from matplotlib.axes import Axes
 from matplotlib.colors import TABLEAU_COLORS, to_rgb
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -138,29 +137,50 @@ def plot_groups(shown: Sequence[Example], path: Path) -> None:
         shown: all with as many iterations.
         path: of the picture.
     """
-    turns = len(shown[0].masks)
-    columns = max(len(example.masks[0]) for example in shown)
-    figure = Figure(figsize=(13, 1.55 * len(shown) + 0.6), layout="constrained")
-    widths = [3, *[2 * columns / turns] * turns]
-    axes = figure.subplots(len(shown), 1 + turns, squeeze=False, width_ratios=widths)
-    for row, example in enumerate(shown):
-        left = [1 - example.image, 1 - example.reconstruction, example.coloured]
-        _strip(axes[row, 0], [left])
-        axes[row, 0].set_ylabel(f"{example.title}\nAMI {example.score:.2f}", rotation=0, ha="right", va="center")
-        for turn in range(turns):
-            masks, means = example.masks[turn], example.means[turn]
-            one = np.eye(len(masks))
-            upper = [tint(one[k][:, None, None] * np.ones_like(masks), masks[k]) for k in range(len(masks))]
-            lower = [tint(one[k][:, None, None] * np.ones_like(masks), means[k]) for k in range(len(masks))]
-            _strip(axes[row, 1 + turn], [upper, lower])
-    axes[0, 0].set_title("image, reconstruction, groups", fontsize=10)
-    for turn in range(turns):
-        axes[0, 1 + turn].set_title(f"iteration {turn + 1}: m above, z below", fontsize=9)
-    figure.savefig(path, dpi=110)
+    strips = [strip(example) for example in shown]
+    width = max(picture.shape[1] for picture, _ in strips)
+    height = sum(picture.shape[0] for picture, _ in strips)
+    figure = Figure(figsize=(14, 12.5 * height / width * 1.08 + 0.4), layout="constrained")
+    for axis, example, (picture, places) in zip(
+        figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown, strips, strict=True
+    ):
+        axis.imshow(np.pad(picture, ((0, 0), (0, width - picture.shape[1]), (0, 0)), constant_values=1))
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.spines[:].set_visible(False)
+        axis.set_ylabel(f"{example.title}\nAMI {example.score:.2f}", rotation=0, ha="right", va="center")
+        if example is shown[0]:
+            titles = [
+                "image",
+                "reconstruction",
+                "groups",
+                *(f"m, z after {turn + 1}" for turn in range(len(places) - 3)),
+            ]
+            for title, place in zip(titles, places, strict=True):
+                axis.text(place, -3, title, ha="center", fontsize=9)
+    figure.savefig(path, dpi=110, bbox_inches="tight")
 
 
-def _strip(axis: Axes, rows: Sequence[Sequence[np.ndarray]]) -> None:
-    """Draws pictures (H, W) or (H, W, 3) of one size, row by row."""
+def strip(example: Example) -> tuple[np.ndarray, list[float]]:
+    """An example as one picture (H', W', 3), and the middles of what stands in it side by side."""
+    parts = [tile([[each.repeat(2, 0).repeat(2, 1)]]) for each in (1 - example.image, 1 - example.reconstruction)]
+    parts.append(tile([[example.coloured.repeat(2, 0).repeat(2, 1)]]))
+    for masks, means in zip(example.masks, example.means, strict=True):
+        parts.append(tile([[tint(one, each) for one, each in alone(row)] for row in (masks, means)]))
+    height = max(part.shape[0] for part in parts)
+    parts = [np.pad(part, ((0, height - part.shape[0]), (0, 4), (0, 0)), constant_values=1) for part in parts]
+    ends = np.cumsum([part.shape[1] for part in parts])
+    return np.concatenate(parts, 1), [end - part.shape[1] / 2 - 2 for end, part in zip(ends, parts, strict=True)]
+
+
+def alone(pictures: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Each of the pictures (K, H, W), and the masks (K, H, W) of an image that is all its group's."""
+    groups = np.eye(len(pictures))[:, :, None, None]
+    return [(group * np.ones_like(pictures), picture) for group, picture in zip(groups, pictures, strict=True)]
+
+
+def tile(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """Pictures (H, W) or (H, W, 3) of one size, row by row, with grey lines between and around them."""
     height, width = rows[0][0].shape[:2]
     canvas = np.full((len(rows) * (height + GAP) + GAP, len(rows[0]) * (width + GAP) + GAP, 3), 0.75)
     for row, pictures in enumerate(rows):
@@ -168,10 +188,7 @@ def _strip(axis: Axes, rows: Sequence[Sequence[np.ndarray]]) -> None:
             top, left = row * (height + GAP) + GAP, column * (width + GAP) + GAP
             picture = np.clip(picture, 0, 1)
             canvas[top : top + height, left : left + width] = picture if picture.ndim == 3 else picture[..., None]
-    axis.imshow(canvas, interpolation="nearest")
-    axis.set_xticks([])
-    axis.set_yticks([])
-    axis.spines[:].set_visible(False)
+    return canvas
 
 
 def figure4_command(arguments: list[str]) -> int:
