@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import fill
 
 from rich import box
+from rich.console import Group
 from rich.table import Table as ScreenTable
 
 from fastladder.experiments.commands import FIGURES
@@ -14,6 +15,7 @@ from fastladder.experiments.results import Result, check_configuration, mean_and
 from fastladder.experiments.tables import TABLES, Row, Table, find_table, paper_numbers
 
 UNFINISHED = "A star marks rows that had not come to the end of their training."
+BESIDE = 3  # scores in one table on the screen
 HEAD = f"""# Results
 
 Written by `fastladder reproduce`; every number is the mean of the JSON files below `bench/results/`, which hold seed,
@@ -35,38 +37,59 @@ class Line:
     device: str
 
 
-def results_table(table: Table, scale: str, folder: Path) -> ScreenTable:
-    """A table for a screen of 80 columns: the paper's numbers below ours, and below the table what all rows share."""
+def results_table(table: Table, scale: str, folder: Path) -> Group:
+    """A table for a screen of 80 columns: the paper's numbers below ours, and below the table what all rows share.
+
+    Scores that do not fit beside each other follow in tables of their own.
+    """
     rows = lines(table, results(folder, table, scale))
     devices = sorted({row.device for row in rows} - {""})
-    notes = ["In parentheses: the paper."]
+    notes = ["In parentheses: the paper."] if paper_numbers(table.name) else []
     if not all(row.complete for row in rows):
         notes.append(UNFINISHED)
     if len(devices) == 1:
         notes.append(f"Device: {devices[0]}.")
     notes.append(table.scales[scale].caption)
+    first, *rest = [slice(start, start + BESIDE) for start in range(0, len(table.columns), BESIDE)]
+    screen = scores_beside(table, rows, first, title=table.title)
+    for heading in ("seeds", "steps", "time"):
+        screen.add_column(heading, justify="right")
+    if len(devices) > 1:
+        screen.add_column("device")
+    for row, cells in zip(rows, score_cells(rows, first), strict=True):
+        steps = row.steps.replace(" to ", " to\n")
+        screen.add_row(*[*cells, row.seeds, steps, row.time, row.device][: len(screen.columns)])
+    screens = [screen]
+    for part in rest:
+        screens.append(scores_beside(table, rows, part))
+        for cells in score_cells(rows, part):
+            screens[-1].add_row(*cells)
+    screens[-1].caption = " ".join(notes)
+    return Group(*screens)
+
+
+def scores_beside(table: Table, rows: list[Line], part: slice, title: str | None = None) -> ScreenTable:
+    """A table on the screen with columns for the labels and some of the scores, without its rows."""
     screen = ScreenTable(
-        title=table.title,
+        title=title,
         title_justify="left",
-        caption=" ".join(notes),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         collapse_padding=True,
         pad_edge=False,
     )
     screen.add_column()
-    for column in table.columns:
-        screen.add_column(f"{fill(column.label, 12)}\n(paper)", justify="right", no_wrap=True)
-    for heading in ("seeds", "steps", "time"):
-        screen.add_column(heading, justify="right")
-    if len(devices) > 1:
-        screen.add_column("device")
-    for row in rows:
-        scores = [f"{ours}\n({paper})" if paper else ours for ours, paper in row.scores]
-        steps = row.steps.replace(" to ", " to\n")
-        cells = [starred(row), *scores, row.seeds, steps, row.time, row.device]
-        screen.add_row(*cells[: len(screen.columns)])
+    for position in range(*part.indices(len(table.columns))):
+        paper = "\n(paper)" if any(row.scores[position][1] for row in rows) else ""
+        screen.add_column(f"{fill(table.columns[position].label, 12)}{paper}", justify="right", no_wrap=True)
     return screen
+
+
+def score_cells(rows: list[Line], part: slice) -> list[list[str]]:
+    """The cells of every row for the label and some of the scores."""
+    return [
+        [starred(row), *(f"{ours}\n({paper})" if paper else ours for ours, paper in row.scores[part])] for row in rows
+    ]
 
 
 def write_report(folder: Path, path: Path) -> None:

@@ -59,7 +59,7 @@ def test_every_row_has_the_scores_of_every_iteration(folder):
             "untrained_ami"
         }
     report = (folder / "RESULTS.md").read_text()
-    assert "Tagger, layer normalisation" in report
+    assert "Tagger, layer norm" in report
     assert "AMI 5, paper" in report
 
 

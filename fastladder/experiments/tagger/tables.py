@@ -71,16 +71,16 @@ SCALES = {
     ),
 }
 
-AMI = tuple(Column(f"ami_{turn}", f"AMI {turn}", digits=3) for turn in (1, 2, 3, 5))
+AMI = tuple(Column(f"ami_{turn}", f"AMI {turn}") for turn in (1, 3, 5))
 COSTS = tuple(Column(f"cost_{turn}", f"cost {turn}", digits=3) for turn in (1, 3, 5))
 
 TABLE1 = Table(
     name="tagger-table1",
     title="Shapes, by iteration (Tagger, Table 1)",
-    columns=(*AMI, *COSTS, Column("untrained_ami", "AMI untrained", digits=3)),
+    columns=(*AMI, *COSTS, Column("untrained_ami", "AMI untrained")),
     rows=(
-        Row("batch", "Tagger, batch normalisation", {"model": {"norm": "batch"}}),
-        Row("layer", "Tagger, layer normalisation", {"model": {"norm": "layer"}}),
+        Row("batch", "Tagger, batch norm", {"model": {"norm": "batch"}}),
+        Row("layer", "Tagger, layer norm", {"model": {"norm": "layer"}}),
     ),
     scales=SCALES,
     attempt=train_and_judge,
@@ -90,7 +90,7 @@ LAYER = {"norm": "layer"}
 TRANSFER = Table(
     name="tagger-transfer",
     title="Shapes, one network with other groups, objects and iterations (Tagger, Fig. 4, examples A to C)",
-    columns=tuple(Column(f"ami_{turn}", f"AMI {turn}", digits=3) for turn in (1, 3, 5, 10)),
+    columns=tuple(Column(f"ami_{turn}", f"AMI {turn}") for turn in (1, 3, 5, 10)),
     rows=tuple(
         Row(
             name,
