@@ -18,6 +18,7 @@ from fastladder.experiments.errors import RunError
 TABLES = {
     "rladder-table1": ("fastladder.experiments.occluded_moving_digits.tables", "TABLE1"),
     "rladder-table2": ("fastladder.experiments.occluded_moving_digits.tables", "TABLE2"),
+    "ladder-mnist": ("fastladder.experiments.ladder", "LADDER_MNIST"),
     "tagger-table1": ("fastladder.experiments.tagger.tables", "TABLE1"),
     "tagger-table2-textures1": ("fastladder.experiments.tagger.classification_tables", "TEXTURES1"),
     "tagger-table2-textures2": ("fastladder.experiments.tagger.classification_tables", "TEXTURES2"),

@@ -186,7 +186,10 @@ def test_pictures_are_linked_from_where_the_report_is(made_up, tmp_path):
     assert "message-passing" not in text
 
 
-@pytest.mark.parametrize("name", [name for name in TABLES if name != "tagger-transfer"])  # the paper has a picture
+WITHOUT_PAPER = {"tagger-transfer", "ladder-mnist"}  # a picture only, and a paper that is not among the five
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if name not in WITHOUT_PAPER])
 def test_the_paper_has_a_number_for_every_row(name):
     table, numbers = find_table(name), paper_numbers(name)
     assert set(numbers) == {row.name for row in table.rows}

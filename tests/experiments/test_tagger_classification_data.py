@@ -99,7 +99,7 @@ def test_the_fingerprint_tells_the_choice_of_labels():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dataset": "shapes"}, 'dataset: got "shapes", needs "textures1" or "textures2", which have labels'),
+        ({"dataset": "shapes"}, 'dataset: got "shapes", needs "digits", "textures1" or "textures2", which have labels'),
         ({"unlabelled": True}, "unlabelled: got True, needs a number of labels"),
         ({"labels": 15}, "labels: got 15, a balanced draw needs a multiple of the 10 classes"),
         ({"labels": 4000}, "labels: got 4000, needs 400 digits of every class"),

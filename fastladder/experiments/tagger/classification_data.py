@@ -49,7 +49,7 @@ class LabelledDataset(Dataset[LabelledBatch]):
 
 
 class LabelledData(GroupedData):
-    """Batches of textured digits with their labels.
+    """Batches of digits with their labels.
 
     Order, batches and the choice of labels depend on the seed and the epoch alone, so that a resumed run sees what an
     unbroken one sees.
@@ -64,7 +64,7 @@ class LabelledData(GroupedData):
 
     def __init__(
         self,
-        dataset: Literal["textures1", "textures2"] = "textures1",
+        dataset: Literal["digits", "textures1", "textures2"] = "textures1",
         source: Literal["bundled", "mnist"] = "mnist",
         sizes: tuple[int, int, int] = (50_000, 10_000, 10_000),
         batch_size: int = 100,
@@ -74,8 +74,8 @@ class LabelledData(GroupedData):
         download: bool = False,
         seed: int = 0,
     ) -> None:
-        if dataset not in ("textures1", "textures2"):
-            raise ValueError(f'dataset: got "{dataset}", needs "textures1" or "textures2", which have labels')
+        if dataset == "shapes":
+            raise ValueError('dataset: got "shapes", needs "digits", "textures1" or "textures2", which have labels')
         if unlabelled and labels is None:
             raise ValueError("unlabelled: got True, needs a number of labels: without one, all images have theirs")
         super().__init__(dataset, source, sizes, batch_size, folder=folder, download=download, seed=seed)

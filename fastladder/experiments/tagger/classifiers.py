@@ -10,6 +10,7 @@ from fastladder.experiments.metrics import top2_error
 from fastladder.experiments.tagger.baselines import CLASSES, mlp, model_c
 from fastladder.experiments.tagger.classification_data import LabelledBatch
 from fastladder.models import LadderNetwork, Tagger
+from fastladder.models.ladder_levels import Conv, LadderRow
 
 
 class Classifier(nn.Module):
@@ -50,39 +51,49 @@ class SupervisedClassifier(Classifier):
 
 
 class LadderClassifier(Classifier):
-    r"""FC Ladder: a fully connected `fastladder.models.LadderNetwork` with its own costs.
+    r"""A `fastladder.models.LadderNetwork` with its own costs.
 
     Args:
         data_shape: \*D, of an image.
-        widths: of the levels above the input and below the classes.
+        widths: of the levels above the input and below the classes: units of dense ones, or other rows of
+            `fastladder.models.ladder_levels`, the first of them a convolution.
         weights, noise: of the denoising, for each level from the input to the classes.
     """
 
     network: LadderNetwork
 
     def __init__(
-        self, data_shape: Sequence[int], widths: Sequence[int], weights: Sequence[float], noise: Sequence[float]
+        self,
+        data_shape: Sequence[int],
+        widths: Sequence[int | LadderRow],
+        weights: Sequence[float],
+        noise: Sequence[float],
     ) -> None:
         super().__init__()
-        self.network = LadderNetwork(torch.Size(data_shape).numel(), [*widths, CLASSES])
+        # A convolution sees an image with one channel, a dense level its pixels.
+        self.input_shape = (1, *data_shape) if isinstance(widths[0], Conv) else (torch.Size(data_shape).numel(),)
+        self.network = LadderNetwork(self.input_shape, [*widths, CLASSES])
         for name, values in (("weights", weights), ("noise", noise)):
             if len(values) != len(widths) + 2:
                 raise ValueError(f"{name}: got {list(values)}, needs {len(widths) + 2} numbers, one for each level")
         self.weights, self.noise = list(weights), list(noise)
 
     def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.network(image.flatten(1))
+        logits: Tensor = self.network(self._input(image))
         return logits.log_softmax(1)
 
     def costs(self, batch: LabelledBatch) -> dict[str, Tensor]:
         # The network takes one label for each input: an image of two digits is shown with each of them.
-        shown = batch.image.flatten(1).repeat_interleave(batch.label.shape[1], 0)
-        costs = self.network.costs(shown, batch.label.flatten(), batch.denoised.flatten(1), self.weights, self.noise)
+        shown = self._input(batch.image.repeat_interleave(batch.label.shape[1], 0))
+        costs = self.network.costs(shown, batch.label.flatten(), self._input(batch.denoised), self.weights, self.noise)
         return {"cost": costs.total, "cross_entropy": costs.classification}
 
     def estimate_statistics(self, batches: Iterable[Tensor]) -> None:
         """Sets the running averages to those over the training set, as Ladder networks are tested."""
-        self.network.estimate_statistics(batch.flatten(1) for batch in batches)
+        self.network.estimate_statistics(self._input(batch) for batch in batches)
+
+    def _input(self, image: Tensor) -> Tensor:
+        return image.view(len(image), *self.input_shape)
 
 
 class TaggerClassifier(Classifier):

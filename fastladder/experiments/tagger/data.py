@@ -8,7 +8,17 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from fastladder.data import GroupedImages, GroupedSplits, draw_shapes, shapes, texture_splits
+from fastladder.data import (
+    Digits,
+    GroupedImages,
+    GroupedSplits,
+    bundled_digits,
+    draw_shapes,
+    mnist_splits,
+    shapes,
+    split_digits,
+    texture_splits,
+)
 
 TEST_BATCH = 1000  # the paper's code has batches of so many, whose statistics batch normalisation takes
 TRANSFER_SEED = 1_000_003  # of test images with another number of objects than the training's
@@ -55,8 +65,9 @@ class GroupedData(LightningDataModule):
     Order and batches depend on the seed and the epoch alone, so that a resumed run sees what an unbroken one sees.
 
     Args:
-        dataset: "shapes", three binary shapes; "textures1" or "textures2", one or two textured digits.
-        source: of the textured digits: "bundled" or "mnist".
+        dataset: "shapes", three binary shapes; "textures1" or "textures2", one or two textured digits; "digits", digits
+            as they are, of which nothing is grouped.
+        source: of the digits: "bundled" or "mnist".
         sizes: how many images train, valid and test have.
         batch_size: images in a batch, over all processes.
         test_objects: shapes in a test image, where that is not 3.
@@ -67,7 +78,7 @@ class GroupedData(LightningDataModule):
 
     def __init__(
         self,
-        dataset: Literal["shapes", "textures1", "textures2"] = "shapes",
+        dataset: Literal["shapes", "digits", "textures1", "textures2"] = "shapes",
         source: Literal["bundled", "mnist"] = "mnist",
         sizes: tuple[int, int, int] = (50_000, 10_000, 10_000),
         batch_size: int = 100,
@@ -85,6 +96,8 @@ class GroupedData(LightningDataModule):
             if test_objects != 3:
                 generator = np.random.RandomState(TRANSFER_SEED)
                 splits = splits._replace(test=draw_shapes(sizes[2], test_objects, generator))
+        elif dataset == "digits":
+            splits = digit_splits(source, sizes, folder, download)
         else:
             splits = texture_splits(source, int(dataset[-1]), sizes, folder=folder, download=download)
         self.splits: GroupedSplits = splits
@@ -122,3 +135,18 @@ class GroupedData(LightningDataModule):
         rank, count = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         parts = [part for batch in order.split(size) if len(part := batch[rank::count])]
         return DataLoader(dataset, batch_size=None, sampler=parts)
+
+
+def digit_splits(source: str, sizes: tuple[int, int, int], folder: str | None, download: bool) -> GroupedSplits:
+    """The first digits of each split, none of their pixels scored."""
+    splits = mnist_splits(folder, download=download) if source == "mnist" else split_digits(bundled_digits())
+    for name, size, digits in zip(("train", "valid", "test"), sizes, splits, strict=True):
+        if not 1 <= size <= len(digits):
+            raise ValueError(f"sizes: got {size} for {name}, needs 1 to {len(digits)} of {digits.source}")
+    return GroupedSplits(*(ungrouped(digits.subset(slice(size))) for digits, size in zip(splits, sizes, strict=True)))
+
+
+def ungrouped(digits: Digits) -> GroupedImages:
+    """Digits, none of whose pixels is scored."""
+    groups = torch.zeros_like(digits.images, dtype=torch.uint8)
+    return GroupedImages(digits.images, groups, digits.labels[:, None], digits.source)
