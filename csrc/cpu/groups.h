@@ -11,6 +11,9 @@ namespace fastladder {
 // Of one task. It has one sum, so results are the same for any number of threads.
 constexpr int64_t task_pixels = 1024;
 
+// Elements to prefetch. Groups lie so far apart, and are so many, that the hardware does not see that each is a stream.
+constexpr int64_t ahead = 128;
+
 // A vector of neighbouring pixels of sample n from `first` on; only `count` of them where they are not whole.
 template <bool whole, class T>
 struct LanePixels {
@@ -19,7 +22,10 @@ struct LanePixels {
   int64_t n, first, count;
 
   FASTLADDER_INLINE Vector fetch(const T* row) const {
-    if constexpr (whole) return load(row + first);
+    if constexpr (whole) {
+      __builtin_prefetch(row + first + ahead);
+      return load(row + first);
+    }
     return load(row + first, count);
   }
   FASTLADDER_INLINE void write(T* row, Vector numbers) const {
