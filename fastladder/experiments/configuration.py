@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import Trainer
 
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.occluded_moving_digits import MovingDigitsData, MovingDigitsTask
+from fastladder.experiments.seeding import seeded
 
 CONFIGURATIONS = Path(__file__).parent / "configs"
 
@@ -111,10 +112,7 @@ def build(
         RunError: a value is wrong; the message names it.
     """
     seed = configuration["seed"]
-    try:
-        seed_everything(seed, verbose=False)
+    with seeded(seed):
         data = MovingDigitsData(**configuration["data"], folder=data_dir, download=download, seed=seed)
         task = MovingDigitsTask(**configuration["model"], frame_size=data.config.frame_size, frames=data.frames)
-    except (TypeError, ValueError) as error:
-        raise RunError(str(error)) from None
     return task, data

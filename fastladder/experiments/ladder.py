@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from lightning.pytorch import seed_everything
-
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.phases import Phase
+from fastladder.experiments.seeding import seeded
 from fastladder.experiments.tables import Attempt, Column, Configuration, Outcome, Row, Scale, Table
 from fastladder.experiments.tagger.classification_data import LabelledData
 from fastladder.experiments.tagger.classification_task import ClassificationTask
@@ -41,13 +40,10 @@ def build(
     name = options.pop("network")
     if name not in NETWORKS:
         raise RunError(f"network: got {name!r}, needs one of {', '.join(NETWORKS)}")
-    try:
-        seed_everything(seed, verbose=False)
+    with seeded(seed):
         data = LabelledData("digits", **configuration["data"], folder=data_dir, download=download, seed=seed)
         classifier = LadderClassifier(data.data_shape, NETWORKS[name], **options)
         task = ClassificationTask(classifier, **configuration["optimizer"], seed=seed)
-    except (TypeError, ValueError) as error:
-        raise RunError(str(error)) from None
     return task, data
 
 

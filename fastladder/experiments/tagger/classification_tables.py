@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import seed_everything
-
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.phases import Phase, minutes_until
+from fastladder.experiments.seeding import seeded
 from fastladder.experiments.tables import Attempt, Column, Configuration, Outcome, Row, Scale, Table
 from fastladder.experiments.tagger import tables
 from fastladder.experiments.tagger.classification_data import LabelledData
@@ -38,13 +37,10 @@ def build(
     name = options.pop("classifier")
     if name not in CLASSIFIERS:
         raise RunError(f"classifier: got {name!r}, needs one of {', '.join(CLASSIFIERS)}")
-    try:
-        seed_everything(seed, verbose=False)
+    with seeded(seed):
         data = LabelledData(**configuration["data"], folder=data_dir, download=download, seed=seed)
         classifier = CLASSIFIERS[name](data.data_shape, **options)
         task = ClassificationTask(classifier, **configuration["optimizer"], seed=seed)
-    except (TypeError, ValueError) as error:
-        raise RunError(str(error)) from None
     return task, data
 
 

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from lightning.pytorch import seed_everything
-
-from fastladder.experiments.errors import RunError
 from fastladder.experiments.phases import Phase
+from fastladder.experiments.seeding import seeded
 from fastladder.experiments.tables import Attempt, Column, Configuration, Outcome, Row, Scale, Table
 from fastladder.experiments.tagger.data import GroupedData
 from fastladder.experiments.tagger.task import TaggerTask
@@ -24,12 +22,9 @@ def build(
     test = configuration.get("test", {})
     objects = {"test_objects": test["objects"]} if "objects" in test else {}
     options = {f"test_{name}": test[name] for name in ("groups", "iterations") if name in test}
-    try:
-        seed_everything(seed, verbose=False)
+    with seeded(seed):
         data = GroupedData(**configuration["data"], **objects, folder=data_dir, download=download, seed=seed)
         task = TaggerTask(data.data_shape, **configuration["model"], **options, seed=seed)
-    except (TypeError, ValueError) as error:
-        raise RunError(str(error)) from None
     return task, data
 
 

@@ -1,0 +1,22 @@
+"""The start of every run: its seed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lightning.pytorch import seed_everything
+
+from fastladder.experiments.errors import RunError
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Makes what is built inside depend on the seed alone.
+
+    Raises:
+        RunError: a value is wrong that something is built with; the message names it.
+    """
+    try:
+        seed_everything(seed, verbose=False)
+        yield
+    except (TypeError, ValueError) as error:
+        raise RunError(str(error)) from None
