@@ -11,7 +11,7 @@ from fastladder.models.ladder import LadderNetwork
 from fastladder.models.ladder_layer import LadderLayer
 from fastladder.models.ladder_levels import Dense
 from fastladder.nn.checks import check_size
-from fastladder.nn.tag import Tag
+from fastladder.nn.tag import INITIAL_VARIANCE, Tag
 
 
 class TaggerOutput(NamedTuple):
@@ -97,7 +97,7 @@ class Tagger(nn.Module):
         data_shape: \*D, of one sample.
         widths: units of the projected input and of every level of the Ladder network above it.
         classes: C; None: it does not classify.
-        groups, iterations, likelihood, noise, initial_mean, delta, legacy_variance, validate: as for
+        groups, iterations, likelihood, noise, initial_mean, initial_variance, delta, legacy_variance, validate: as for
             `fastladder.nn.Tag`.
         norm: "batch" (by the statistics of the batch always, as in the paper) or "layer" (its better variant).
         top_activation: of the highest level, "softmax" or "relu".
@@ -117,6 +117,7 @@ class Tagger(nn.Module):
         likelihood: str = "gaussian",
         noise: float = 0.2,
         initial_mean: float = 0.5,
+        initial_variance: float = INITIAL_VARIANCE,
         delta: str = "residual",
         legacy_variance: bool = False,
         norm: str = "layer",
@@ -140,6 +141,7 @@ class Tagger(nn.Module):
             likelihood=likelihood,
             noise=noise,
             initial_mean=initial_mean,
+            initial_variance=initial_variance,
             delta=delta,
             legacy_variance=legacy_variance,
             norm=norm,

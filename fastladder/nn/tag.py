@@ -13,6 +13,7 @@ from fastladder.ops.checks import NORMS, check_flag, check_option
 from fastladder.ops.grouping import DELTAS, MOST_GROUPS
 
 LIKELIHOODS = ("gaussian", "bernoulli")
+INITIAL_VARIANCE = 1 + 2**0.5  # w is 1
 REMOVED = -1e4  # the mask logit of a group that is removed: its mask is 0, and it is a number in float16 too
 
 
@@ -53,6 +54,8 @@ class Tag(nn.Module):
         likelihood: "gaussian" for real data, "bernoulli" for data of 0 and 1.
         noise: of the corruption: a standard deviation, or the probability with which a bit is flipped.
         initial_mean: the first z, best the mean of the data.
+        initial_variance: with likelihood "gaussian", the variance that learning starts from. The default is that of the
+            authors' code; it is slow to shrink, so for data in [0, 1] and a short training 0.03 is better.
         delta: "residual", "weighted" or "gradient", with likelihood "gaussian" (see `fastladder.ops.group_evidence`).
         legacy_variance: with likelihood "gaussian", uses the learned variance as a deviation in the evidence, as the
             authors' code does.
@@ -76,6 +79,7 @@ class Tag(nn.Module):
         likelihood: str = "gaussian",
         noise: float = 0.2,
         initial_mean: float = 0.5,
+        initial_variance: float = INITIAL_VARIANCE,
         delta: str = "residual",
         legacy_variance: bool = False,
         norm: str = "none",
@@ -99,7 +103,9 @@ class Tag(nn.Module):
         self.mapping = mapping
         self.likelihood: Gaussian | Bernoulli
         if likelihood == "gaussian":
-            self.likelihood = Gaussian(noise, delta=delta, legacy_variance=legacy_variance)
+            self.likelihood = Gaussian(
+                noise, initial_variance=initial_variance, delta=delta, legacy_variance=legacy_variance
+            )
         else:
             self.likelihood = Bernoulli(noise)
         self.readout = Readout(self.data_shape, norm)

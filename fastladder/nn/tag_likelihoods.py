@@ -13,25 +13,28 @@ class Gaussian(nn.Module):
     r"""Real data, corrupted by Gaussian noise; every group predicts a mean, all share a learned variance.
 
     .. math::
-        v = w + \sqrt{w^2 + 1}, \qquad w = 1 \text{ at first}
+        v = w + \sqrt{w^2 + 1}, \qquad w = \frac{1}{2} \left( v - \frac{1}{v} \right)
 
     Args:
         noise: the standard deviation of the corruption, 0 or more.
+        initial_variance: the v that the learning of w starts from, above 0.
         delta: see `fastladder.ops.group_evidence`.
         legacy_variance: uses the v of the likelihood as a deviation in the evidence, as the authors' code does.
     """
 
-    def __init__(self, noise: float, *, delta: str, legacy_variance: bool) -> None:
+    def __init__(self, noise: float, *, initial_variance: float, delta: str, legacy_variance: bool) -> None:
         super().__init__()
+        if not 0 < initial_variance < float("inf"):
+            raise ValueError(f"initial_variance: got {initial_variance}, needs a number above 0")
         if not 0 <= noise < float("inf"):
             raise ValueError(f"noise: got {noise}, needs a standard deviation of 0 or more")
         self.noise, self.delta, self.legacy_variance = noise, delta, legacy_variance
-        self.weight = nn.Parameter(torch.ones(()))
+        self.weight = nn.Parameter(torch.tensor((initial_variance - 1 / initial_variance) / 2))
 
     @property
     def variance(self) -> Tensor:
         """v, of the reconstruction."""
-        return self.weight + (self.weight.square() + 1).sqrt()
+        return self.weight.asinh().exp()  # the formula without its difference of large numbers
 
     def check(self, name: str, data: Tensor) -> None:
         """Any number will do."""

@@ -146,6 +146,11 @@ def test_the_variance_is_learned_and_its_legacy_use_differs():
     torch.testing.assert_close(deltas[False] * (v + 0.04), deltas[True] * (v**2 + 0.04))
 
 
+def test_the_variance_starts_where_it_is_asked_to():
+    for variance in (0.03, 1.0, 7.0):
+        assert make(initial_variance=variance).likelihood.variance.item() == pytest.approx(variance, rel=1e-4)
+
+
 @pytest.mark.parametrize("delta", ["residual", "weighted", "gradient"])
 def test_delta_is_that_of_the_evidence(delta):
     tag = make(delta=delta, iterations=1)
@@ -229,6 +234,7 @@ def test_backends_agree():
         ({"likelihood": "poisson"}, "likelihood: got 'poisson', needs one of 'gaussian', 'bernoulli'"),
         ({"noise": -0.1}, "noise: got -0.1, needs a standard deviation of 0 or more"),
         ({"noise": 0.5, "likelihood": "bernoulli"}, "noise: got 0.5, needs a flip probability from 0 to below 0.5"),
+        ({"initial_variance": 0.0}, "initial_variance: got 0.0, needs a number above 0"),
         ({"delta": "code"}, "delta: got 'code', needs one of"),
         ({"norm": "group"}, "norm: got 'group', needs one of"),
     ],

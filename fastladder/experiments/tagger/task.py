@@ -13,6 +13,7 @@ from fastladder.experiments.errors import NonFiniteCostError
 from fastladder.experiments.metrics import adjusted_mutual_information
 from fastladder.experiments.tagger.data import GroupedBatch
 from fastladder.models import Tagger
+from fastladder.nn.tag import INITIAL_VARIANCE
 
 VALID_SEED, TEST_SEED = 1_000_001, 1_000_002  # of first masks and corruption: the same for every run
 JUDGED = 100  # images of a validation batch whose groups are scored, which takes longer than the network
@@ -28,8 +29,8 @@ class TaggerTask(LightningModule):
 
     Args:
         data_shape: of an image.
-        widths, groups, iterations, likelihood, noise, initial_mean, delta, legacy_variance, norm, top_activation: as
-            for `fastladder.models.Tagger`.
+        widths, groups, iterations, likelihood, noise, initial_mean, initial_variance, delta, legacy_variance, norm,
+            top_activation: as for `fastladder.models.Tagger`.
         learning_rate: of Adam, at the start.
         schedule: "constant", as in the paper, or "linear": it falls in a line to 0 over the run.
         test_groups: K in the test.
@@ -46,6 +47,7 @@ class TaggerTask(LightningModule):
         likelihood: Literal["gaussian", "bernoulli"] = "bernoulli",
         noise: float = 0.2,
         initial_mean: float = 0.26,
+        initial_variance: float = INITIAL_VARIANCE,
         delta: Literal["residual", "weighted", "gradient"] = "residual",
         legacy_variance: bool = False,
         norm: Literal["batch", "layer"] = "layer",
@@ -69,6 +71,7 @@ class TaggerTask(LightningModule):
             likelihood=likelihood,
             noise=noise,
             initial_mean=initial_mean,
+            initial_variance=initial_variance,
             delta=delta,
             legacy_variance=legacy_variance,
             norm=norm,
