@@ -202,11 +202,13 @@ def small(objects: int) -> Scale:
         optimizer={"learning_rate": 1e-3, "decay": 0.33},
         norm="layer",
         top_activation="relu",
+        delta="gradient",
+        initial_variance=0.03,
     )
     systems: dict[str, Changes] = {
         "mlp": {"model": {"widths": [500, 500, 500]}},
         "ladder": ladder(widths, 60_000),
-        "tagger": {**of_tagger, "trainer": {"max_epochs": 8}},
+        "tagger": {**of_tagger, "trainer": {"max_epochs": 8, "precision": "bf16-mixed"}},
         "convnet": {"model": {"channels": [24, 48]}},
     }
     few = {"mlp": {"model": {"widths": [250, 250]}}, "ladder": ladder(widths, 1_000)}
@@ -214,7 +216,8 @@ def small(objects: int) -> Scale:
         "scikit-learn's 1,797 digits of 8 x 8, enlarged to 20 x 20 and with textures, in place of MNIST: 10,000 images "
         "in place of 50,000, and 100 labels where there are few in place of 1,000; 500-250-125-60 in place of "
         "3000-2000-1000-500-250 and the other networks as much smaller, 20 epochs, FC Tagger with layer normalisation "
-        "for 40 without labels and 8 with them. The first of these count in both of its rows.",
+        "and the gradient as delta for 40 without labels and 8 with them, matrix products in bfloat16. The first of "
+        "these count in both of its rows.",
         shared(objects, 20, source="bundled", sizes=[10_000, 1_000, 1_000], batch_size=50),
         changes_of_rows(systems, 100, few),
     )
