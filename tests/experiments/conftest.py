@@ -1,6 +1,10 @@
 import signal
+import time
+from types import SimpleNamespace
 
 import pytest
+
+from fastladder.experiments import callbacks
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +34,15 @@ def _interruptible():
 def snapshot():
     """The content of every file below a folder."""
     return lambda folder: {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def epoch_takes(monkeypatch):
+    """Sets how many minutes every epoch seems to take to the deadline."""
+
+    def take(minutes):
+        now = iter(range(0, 10**6))
+        clock = SimpleNamespace(monotonic=lambda: 60.0 * minutes * next(now), perf_counter=time.perf_counter)
+        monkeypatch.setattr(callbacks, "time", clock)
+
+    return take

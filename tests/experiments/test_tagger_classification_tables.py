@@ -117,26 +117,29 @@ def test_a_row_of_tagger_starts_from_what_was_learned_without_labels(folder, tmp
 
 
 @pytest.mark.parametrize(("row", "parts"), [("mlp", 2), ("ladder-few", 2), ("tagger-few", 3)])
-def test_a_resumed_run_comes_to_the_same_numbers(row, parts, folder, tmp_path):
+def test_a_resumed_run_comes_to_the_same_numbers(row, parts, folder, tmp_path, epoch_takes):
     """Noise, first masks and batches are drawn by the epoch."""
+    epoch_takes(minutes=2)
     for part in range(parts):
-        assert command(tmp_path, "tiny-textures1", f"--row={row}", "--time-budget=1e-3") == 0
+        assert command(tmp_path, "tiny-textures1", f"--row={row}", "--time-budget=1") == 0
         assert result(tmp_path, row)["complete"] == (part == parts - 1)
     resumed = weights(tmp_path, row)
     assert all(torch.equal(value, resumed[name]) for name, value in weights(folder, row).items())
     assert result(folder, row)["test"] == result(tmp_path, row)["test"]
 
 
-def test_a_first_training_that_is_cut_off_has_no_error_yet(tmp_path):
-    assert command(tmp_path, "tiny-textures1", "--row=tagger", "--time-budget=1e-3") == 0
+def test_a_first_training_that_is_cut_off_has_no_error_yet(tmp_path, epoch_takes):
+    epoch_takes(minutes=2)
+    assert command(tmp_path, "tiny-textures1", "--row=tagger", "--time-budget=1") == 0
     found = result(tmp_path, "tagger")
     assert (found["complete"], found["steps"]) == (False, 3)
     assert "ami_5" in found["test"]
     assert "classification_error" not in found["test"]
 
 
-def test_a_first_training_of_another_configuration_is_refused(tmp_path, monkeypatch, capsys):
-    assert command(tmp_path, "tiny-textures1", "--row=tagger", "--time-budget=1e-3") == 0
+def test_a_first_training_of_another_configuration_is_refused(tmp_path, monkeypatch, capsys, epoch_takes):
+    epoch_takes(minutes=2)
+    assert command(tmp_path, "tiny-textures1", "--row=tagger", "--time-budget=1") == 0
     use_tagger(monkeypatch, tagger([12, 9, 6], [7], epochs=2, **RATES))
     assert command(tmp_path, "tiny-textures1", "--row=tagger", "--overwrite") == 2
     said = capsys.readouterr().err
