@@ -154,7 +154,7 @@ class Tag(nn.Module):
         means, masks, costs, answers = [], [], [], []
         for turn in range(turns):
             features = self.likelihood.features(noisy.to(mean.dtype), mean, mask.to(mean.dtype))
-            answer, logits, *others = self.mapping(features.flatten(0, 1))
+            answer, logits, *others = check_answers(self.mapping(features.flatten(0, 1)), shape)
             answer, logits = self.readout(answer.view(shape), logits.view(shape))
             if remove is not None and turn == turns - 1:
                 logits = logits.masked_fill(remove.view(*remove.shape, *[1] * len(self.data_shape)), REMOVED)
@@ -238,3 +238,14 @@ def check_mask(mask: Tensor) -> None:
     sums = mask.float().sum(1)
     if sums.numel() and not (sums - 1).abs().max() < 0.01:  # what bfloat16 leaves of a sum
         raise ValueError(f"mask: sums over groups are {sums.min().item():g} to {sums.max().item():g}, needs 1")
+
+
+def check_answers(answers: Any, shape: tuple[int, ...]) -> Sequence[Any]:
+    """Refuses what a mapping answers if it does not begin with z and mask logits for samples and groups (N, K, *D)."""
+    needed = torch.Size((shape[0] * shape[1], *shape[2:]))
+    if not isinstance(answers, (tuple, list)) or len(answers) < 2:
+        raise TypeError(f"mapping: it answered {type(answers).__name__}, needs a tuple of z and mask logits")
+    for name, tensor in zip(("z", "mask logits"), answers, strict=False):
+        if tensor.shape != needed:
+            raise ValueError(f"mapping: it answered {name} of shape {tuple(tensor.shape)}, needs {tuple(needed)}")
+    return answers

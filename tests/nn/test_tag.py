@@ -276,3 +276,20 @@ def test_refuses_what_is_not_binary_and_wrong_targets():
         tag([1.0])
     with pytest.raises(TypeError, match=r"remove: got dtype torch.float32, needs torch.bool"):
         tag(data("bernoulli"), remove=torch.zeros(6, 4))
+
+
+def test_refuses_wrong_answers_of_a_mapping():
+    class Wrong(nn.Module):
+        def __init__(self, answer):
+            super().__init__()
+            self.answer = answer
+
+        def forward(self, features):
+            return self.answer(features)
+
+    with pytest.raises(TypeError, match="mapping: it answered Tensor, needs a tuple of z and mask logits"):
+        Tag(Wrong(lambda features: features), SHAPE)(data())
+    with pytest.raises(
+        ValueError, match=r"mask logits of shape \(24, 1, 5, 4\), needs \(24, 5, 4\)"
+    ):
+        Tag(Wrong(lambda features: (features[:, 0], features[:, :1])), SHAPE)(data())
