@@ -289,7 +289,5 @@ def test_refuses_wrong_answers_of_a_mapping():
 
     with pytest.raises(TypeError, match="mapping: it answered Tensor, needs a tuple of z and mask logits"):
         Tag(Wrong(lambda features: features), SHAPE)(data())
-    with pytest.raises(
-        ValueError, match=r"mask logits of shape \(24, 1, 5, 4\), needs \(24, 5, 4\)"
-    ):
+    with pytest.raises(ValueError, match=r"mask logits of shape \(24, 1, 5, 4\), needs \(24, 5, 4\)"):
         Tag(Wrong(lambda features: (features[:, 0], features[:, :1])), SHAPE)(data())
