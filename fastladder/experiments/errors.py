@@ -1,5 +1,9 @@
 """What can go wrong with a run."""
 
+from typing import Any
+
+from torch import Tensor
+
 
 class RunError(ValueError):
     """A run that cannot be done as asked. One line says what came and the remedy."""
@@ -7,3 +11,19 @@ class RunError(ValueError):
 
 class NonFiniteCostError(ArithmeticError):
     """The cost became NaN or infinite. One line says at which step."""
+
+
+def check_finite(cost: Tensor, part: str, task: Any) -> None:
+    """Checks the cost of a batch.
+
+    Args:
+        cost: ().
+        part: what it is of: train, valid or test.
+        task: the LightningModule whose step it is.
+
+    Raises:
+        NonFiniteCostError: it is NaN or infinite.
+    """
+    if not cost.isfinite():
+        where = f"step {task.global_step + 1} (epoch {task.current_epoch + 1})"
+        raise NonFiniteCostError(f"{where}: the {part} cost is {cost.item()}")

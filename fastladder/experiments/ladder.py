@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastladder.experiments.errors import RunError
-from fastladder.experiments.phases import Phase
+from fastladder.experiments.phases import train_once
 from fastladder.experiments.seeding import seeded
 from fastladder.experiments.tables import Attempt, Column, Configuration, Outcome, Row, Scale, Table
 from fastladder.experiments.tagger.classification_data import LabelledData
@@ -49,9 +49,7 @@ def build(
 
 def train_and_judge(attempt: Attempt) -> Outcome:
     """Trains a network and evaluates its last checkpoint."""
-    phase = Phase(attempt, build, attempt.configuration, attempt.folder)
-    complete = phase.train(attempt.minutes)
-    return phase.outcome(phase.folder.last, complete=complete)
+    return train_once(attempt, build)
 
 
 def scale_of(epochs: int, **data: Any) -> Configuration:

@@ -73,6 +73,13 @@ class Phase:
         )
 
 
+def train_once(attempt: Attempt, build: Build) -> Outcome:
+    """Trains for as long as the attempt may, and evaluates the last checkpoint."""
+    phase = Phase(attempt, build, attempt.configuration, attempt.folder)
+    complete = phase.train(attempt.minutes)
+    return phase.outcome(phase.folder.last, complete=complete)
+
+
 def minutes_until(end: float | None) -> float | None:
     """How many minutes are left until a moment of `time.monotonic`, a little more than none; None: no end."""
     return None if end is None else max(1e-6, (end - time.monotonic()) / 60)

@@ -1,8 +1,9 @@
-"""The start of every run: its seed."""
+"""What a run's chance comes from."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 from lightning.pytorch import seed_everything
 
 from fastladder.experiments.errors import RunError
@@ -20,3 +21,9 @@ def seeded(seed: int) -> Iterator[None]:
         yield
     except (TypeError, ValueError) as error:
         raise RunError(str(error)) from None
+
+
+def mixed(*numbers: int) -> int:
+    """One seed of several numbers, such as a seed and an epoch; those of near numbers are unrelated."""
+    (seed,) = np.random.SeedSequence(numbers).generate_state(1)
+    return int(seed)

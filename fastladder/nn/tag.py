@@ -141,10 +141,11 @@ class Tag(nn.Module):
         Raises:
             ValueError, TypeError: an argument has a wrong shape, dtype, device or value; the message names it.
         """
-        count = mask.shape[1] if mask is not None and groups is None else groups or self.groups
+        if groups is None:
+            groups = self.groups if mask is None else mask.shape[1]
         turns = self.iterations if iterations is None else iterations
         check_size("iterations", turns)
-        shape = self._check(target, noisy, mask, count if groups is None else groups, remove)
+        shape = self._check(target, noisy, mask, groups, remove)
         if noisy is None:
             chance = self.training if corrupt is None else corrupt
             noisy = self.likelihood.corrupt(target, generator) if chance else target

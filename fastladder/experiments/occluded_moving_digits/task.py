@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import PolynomialLR
 
 from fastladder.data import SMALL, Sequence
-from fastladder.experiments.errors import NonFiniteCostError
+from fastladder.experiments.errors import check_finite
 from fastladder.experiments.occluded_moving_digits.costs import costs_and_scores
 from fastladder.experiments.schedules import HalvingSchedule, ReplayedSchedule
 from fastladder.models import RLadder, small, small_static, small_temporal, table5, table6, table7
@@ -147,9 +147,7 @@ class MovingDigitsTask(LightningModule):
 
     def _report(self, scores: dict[str, Tensor], batch: Sequence, part: str) -> Tensor:
         """Logs scores, averaged by the trainer over all batches and processes of the epoch, and answers the cost."""
-        if not scores["cost"].isfinite():
-            where = f"step {self.global_step + 1} (epoch {self.current_epoch + 1})"
-            raise NonFiniteCostError(f"{where}: the {part} cost is {scores['cost'].item()}")
+        check_finite(scores["cost"], part, self)
         self.log_dict(
             {f"{part}/{name}": score.detach() for name, score in scores.items()},
             batch_size=len(batch.label),

@@ -3,13 +3,13 @@
 import hashlib
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from fastladder.data import Digits, balanced_draw
 from fastladder.experiments.occluded_moving_digits.data import draw
+from fastladder.experiments.seeding import mixed
 from fastladder.experiments.tagger.data import GroupedData, GroupedDataset
 
 
@@ -95,8 +95,7 @@ class LabelledData(GroupedData):
         epoch, rank, count = 0, 0, 1
         if self.trainer:
             epoch, rank, count = self.trainer.current_epoch, self.trainer.global_rank, self.trainer.world_size
-        (mixed,) = np.random.SeedSequence((self.seed, epoch)).generate_state(1)
-        generator = torch.Generator().manual_seed(int(mixed))
+        generator = torch.Generator().manual_seed(mixed(self.seed, epoch))
         everything = torch.arange(len(self.train))
         sources = [everything[self.labelled], *([everything] if self.unlabelled else [])]
         steps = len(everything) // self.batch_size

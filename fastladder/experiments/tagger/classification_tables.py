@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fastladder.experiments.errors import RunError
-from fastladder.experiments.phases import Phase, minutes_until
+from fastladder.experiments.phases import Phase, minutes_until, train_once
 from fastladder.experiments.seeding import seeded
 from fastladder.experiments.tables import Attempt, Column, Configuration, Outcome, Row, Scale, Table
 from fastladder.experiments.tagger import tables
@@ -48,9 +48,7 @@ def train_and_judge(attempt: Attempt) -> Outcome:
     """Trains a classifier and evaluates its last checkpoint."""
     if attempt.configuration["pretraining"]:
         return pretrain_and_classify(attempt)
-    phase = Phase(attempt, build, attempt.configuration, attempt.folder)
-    complete = phase.train(attempt.minutes)
-    return phase.outcome(phase.folder.last, complete=complete)
+    return train_once(attempt, build)
 
 
 def pretrain_and_classify(attempt: Attempt) -> Outcome:

@@ -2,14 +2,14 @@
 
 from typing import cast
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from fastladder.experiments.errors import NonFiniteCostError
+from fastladder.experiments.errors import check_finite
+from fastladder.experiments.seeding import mixed
 from fastladder.experiments.tagger.classification_data import LabelledBatch, LabelledData
 from fastladder.experiments.tagger.classifiers import Classifier, classification_error, cross_entropy
 from fastladder.experiments.tagger.data import GroupedBatch
@@ -67,14 +67,11 @@ class ClassificationTask(LightningModule):
 
     def _set_chance(self, seed: int, turn: int) -> None:
         """Seeds torch's own source of chance, from which Ladder networks draw, for each process another way."""
-        (mixed,) = np.random.SeedSequence((seed, turn, self.global_rank)).generate_state(1)
-        torch.manual_seed(int(mixed))
+        torch.manual_seed(mixed(seed, turn, self.global_rank))
 
     def _report(self, part: str, scores: dict[str, Tensor], count: int) -> None:
         """Logs scores, averaged by the trainer over all images and processes of the epoch."""
-        if not scores["cost"].isfinite():
-            where = f"step {self.global_step + 1} (epoch {self.current_epoch + 1})"
-            raise NonFiniteCostError(f"{where}: the {part} cost is {scores['cost'].item()}")
+        check_finite(scores["cost"], part, self)
         self.log_dict(
             {f"{part}/{name}": score.detach().float() for name, score in scores.items()},
             batch_size=count,

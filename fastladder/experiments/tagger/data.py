@@ -19,6 +19,7 @@ from fastladder.data import (
     split_digits,
     texture_splits,
 )
+from fastladder.experiments.seeding import mixed
 
 TEST_BATCH = 1000  # the paper's code has batches of so many, whose statistics batch normalisation takes
 TRANSFER_SEED = 1_000_003  # of test images with another number of objects than the training's
@@ -115,8 +116,7 @@ class GroupedData(LightningDataModule):
     def train_dataloader(self) -> DataLoader[GroupedBatch]:
         """One epoch: all training images once, its last batch left out if it would be smaller."""
         epoch = self.trainer.current_epoch if self.trainer else 0
-        (mixed,) = np.random.SeedSequence((self.seed, epoch)).generate_state(1)
-        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(int(mixed)))
+        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(mixed(self.seed, epoch)))
         whole = len(order) - len(order) % self.batch_size
         return self._loader(self.train, order[:whole], self.batch_size)
 

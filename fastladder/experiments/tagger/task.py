@@ -2,15 +2,15 @@
 
 from typing import Literal
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import PolynomialLR
 
-from fastladder.experiments.errors import NonFiniteCostError
+from fastladder.experiments.errors import check_finite
 from fastladder.experiments.metrics import adjusted_mutual_information
+from fastladder.experiments.seeding import mixed
 from fastladder.experiments.tagger.data import GroupedBatch
 from fastladder.models import Tagger
 from fastladder.nn.tag import INITIAL_VARIANCE
@@ -85,9 +85,7 @@ class TaggerTask(LightningModule):
 
     def training_step(self, batch: GroupedBatch, index: int) -> Tensor:
         cost = self.network(batch.image, generator=self.chance).cost
-        if not cost.isfinite():
-            where = f"step {self.global_step + 1} (epoch {self.current_epoch + 1})"
-            raise NonFiniteCostError(f"{where}: the train cost is {cost.item()}")
+        check_finite(cost, "train", self)
         self._report("train", {"cost": cost.detach()}, batch)
         return cost
 
@@ -120,8 +118,7 @@ class TaggerTask(LightningModule):
 
     def _chance(self, seed: int, turn: int) -> torch.Generator:
         """A source of chance of its own, another one on every process."""
-        (mixed,) = np.random.SeedSequence((seed, turn, self.global_rank)).generate_state(1)
-        return torch.Generator(self.device).manual_seed(int(mixed))
+        return torch.Generator(self.device).manual_seed(mixed(seed, turn, self.global_rank))
 
     def _report(self, part: str, scores: dict[str, Tensor], batch: GroupedBatch) -> None:
         self.log_dict(
