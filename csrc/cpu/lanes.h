@@ -10,6 +10,10 @@
 #include "formulas/activations.h"
 #include "precision.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #define FASTLADDER_INLINE inline __attribute__((always_inline))
 
 // Functions with this attribute are compiled once per instruction set; the loader picks the best for the machine.
@@ -208,6 +212,28 @@ FASTLADDER_INLINE void store(BFloat16* target, Lanes<float> lanes) {
   rounded = lanes.v != lanes.v ? Wide{} + 0x7FC0 : rounded;
   const Narrow narrow = __builtin_convertvector(rounded, Narrow);
   std::memcpy(static_cast<void*>(target), &narrow, 32);
+}
+
+// Past the caches, to an address that is a multiple of 16 bytes. `drain` follows the last of a thread's.
+template <class T, class V>
+FASTLADDER_INLINE void stream(T* target, Lanes<V> lanes) {
+#ifdef __SSE2__
+  T numbers[Lanes<V>::count];
+  store(numbers, lanes);
+  for (size_t byte = 0; byte < sizeof(numbers); byte += 16) {
+    __m128i part;
+    std::memcpy(&part, reinterpret_cast<const char*>(numbers) + byte, 16);
+    _mm_stream_si128(reinterpret_cast<__m128i*>(reinterpret_cast<char*>(target) + byte), part);
+  }
+#else
+  store(target, lanes);
+#endif
+}
+
+inline void drain() {
+#ifdef __SSE2__
+  _mm_sfence();
+#endif
 }
 
 // The lanes from `first` on; those before it are 0.

@@ -1,16 +1,15 @@
 """The table of Ladder networks through `fastladder reproduce`, in miniature."""
 
-import json
 from dataclasses import replace
 
 import pytest
 
-from fastladder.cli import main
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.ladder import LADDER_MNIST, NETWORKS, build
 from fastladder.experiments.tables import TABLES, find_table
 from fastladder.experiments.tagger import GroupedData
 from fastladder.models import LadderNetwork
+from tests.experiments.reproducing import reproduce, result
 
 SMALL = LADDER_MNIST.scales["small"]
 TINY = replace(
@@ -33,12 +32,11 @@ def _registered():
 
 
 def test_every_row_trains_and_learns(tmp_path):
-    places = [f"--results={tmp_path}/results", f"--runs={tmp_path}/runs", f"--report={tmp_path}/RESULTS.md"]
-    assert main(["reproduce", "tiny-ladder", *places]) == 0
+    assert reproduce(tmp_path, "tiny-ladder") == 0
     for row in TINY.rows:
-        result = json.loads((tmp_path / "results/tiny-ladder/small" / f"{row.name}-0.json").read_text())
-        assert result["steps"] == 36
-        assert result["test"]["classification_error"] < 80  # of chance it is 90
+        stored = result(tmp_path, "tiny-ladder", row.name)
+        assert stored["steps"] == 36
+        assert stored["test"]["classification_error"] < 80  # of chance it is 90
 
 
 @pytest.mark.parametrize("scale", ["paper", "small"])

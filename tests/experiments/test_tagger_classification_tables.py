@@ -1,12 +1,10 @@
 """Table 2 of Tagger through `fastladder reproduce`, in miniature."""
 
-import json
 from dataclasses import replace
 
 import pytest
 import torch
 
-from fastladder.cli import main
 from fastladder.experiments.errors import NonFiniteCostError, RunError
 from fastladder.experiments.tables import TABLES, Scale, find_table, paper_numbers
 from fastladder.experiments.tagger import tables as unsupervised
@@ -23,6 +21,7 @@ from fastladder.experiments.tagger.classification_tables import (
 from fastladder.experiments.tagger.classification_task import ClassificationTask
 from fastladder.experiments.tagger.classifiers import CLASSIFIERS
 from fastladder.experiments.training import RunFolder
+from tests.experiments.reproducing import reproduce, result
 
 RATES = {"pretraining": {"learning_rate": 1e-3}, "optimizer": {"learning_rate": 1e-3}}
 SYSTEMS = {
@@ -56,14 +55,9 @@ def _registered():
 def folder(tmp_path_factory):
     """Where all rows have been run, of both tables."""
     place = tmp_path_factory.mktemp("classification")
-    assert command(place, "tiny-textures1") == 0
-    assert command(place, "tiny-textures2") == 0
+    assert reproduce(place, "tiny-textures1") == 0
+    assert reproduce(place, "tiny-textures2") == 0
     return place
-
-
-def command(place, table, *options):
-    places = [f"--results={place}/results", f"--runs={place}/runs", f"--report={place}/RESULTS.md"]
-    return main(["reproduce", table, *places, *options])
 
 
 def use_tagger(monkeypatch, changes):
@@ -73,10 +67,6 @@ def use_tagger(monkeypatch, changes):
     monkeypatch.setitem(globals(), "TINY1", changed)
 
 
-def result(place, row, table="tiny-textures1"):
-    return json.loads((place / "results" / table / "small" / f"{row}-0.json").read_text())
-
-
 def weights(place, row, table="tiny-textures1"):
     return torch.load(RunFolder(place / "runs" / table / "small" / f"{row}-0").last, weights_only=True)["state_dict"]
 
@@ -84,7 +74,7 @@ def weights(place, row, table="tiny-textures1"):
 @pytest.mark.parametrize("table", ["tiny-textures1", "tiny-textures2"])
 def test_every_row_is_trained_to_its_end_and_scored(folder, table):
     for row in ROWS:
-        found = result(folder, row, table)
+        found = result(folder, table, row)
         assert found["complete"], row
         # Two epochs of 60 / 20 steps, and where there is a first training as many before.
         assert found["steps"] == (12 if row.startswith("tagger") else 6)
@@ -100,7 +90,7 @@ def test_both_rows_of_tagger_go_on_from_one_first_training(folder):
     assert runs == sorted([*(f"{row}-0" for row in ROWS), "pretraining-0"])
     csv = list((folder / "runs" / "tiny-textures1" / "small" / "pretraining-0").rglob("metrics.csv"))
     assert len(csv) == 1  # a training that had nothing left to do logged nothing
-    first, second = (result(folder, row)["test"] for row in ("tagger", "tagger-few"))
+    first, second = (result(folder, "tiny-textures1", row)["test"] for row in ("tagger", "tagger-few"))
     assert first["ami_5"] == second["ami_5"]
     assert first["cost"] != second["cost"]
 
@@ -108,7 +98,7 @@ def test_both_rows_of_tagger_go_on_from_one_first_training(folder):
 def test_a_row_of_tagger_starts_from_what_was_learned_without_labels(folder, tmp_path, monkeypatch):
     """At a learning rate that moves nothing, the levels of the first training are still there in the end."""
     use_tagger(monkeypatch, {**SYSTEMS["tagger"], "optimizer": {"learning_rate": 1e-30}})
-    assert command(tmp_path, "tiny-textures1", "--row=tagger") == 0
+    assert reproduce(tmp_path, "tiny-textures1", "--row=tagger") == 0
     learned, kept = weights(tmp_path, "pretraining"), weights(tmp_path, "tagger")
     name = "network.tag.mapping.input.projection.weight"
     assert torch.equal(kept[f"classifier.{name}"], learned[name])
@@ -121,17 +111,17 @@ def test_a_resumed_run_comes_to_the_same_numbers(row, parts, folder, tmp_path, e
     """Noise, first masks and batches are drawn by the epoch."""
     epoch_takes(minutes=2)
     for part in range(parts):
-        assert command(tmp_path, "tiny-textures1", f"--row={row}", "--time-budget=1") == 0
-        assert result(tmp_path, row)["complete"] == (part == parts - 1)
+        assert reproduce(tmp_path, "tiny-textures1", f"--row={row}", "--time-budget=1") == 0
+        assert result(tmp_path, "tiny-textures1", row)["complete"] == (part == parts - 1)
     resumed = weights(tmp_path, row)
     assert all(torch.equal(value, resumed[name]) for name, value in weights(folder, row).items())
-    assert result(folder, row)["test"] == result(tmp_path, row)["test"]
+    assert result(folder, "tiny-textures1", row)["test"] == result(tmp_path, "tiny-textures1", row)["test"]
 
 
 def test_a_first_training_that_is_cut_off_has_no_error_yet(tmp_path, epoch_takes):
     epoch_takes(minutes=2)
-    assert command(tmp_path, "tiny-textures1", "--row=tagger", "--time-budget=1") == 0
-    found = result(tmp_path, "tagger")
+    assert reproduce(tmp_path, "tiny-textures1", "--row=tagger", "--time-budget=1") == 0
+    found = result(tmp_path, "tiny-textures1", "tagger")
     assert (found["complete"], found["steps"]) == (False, 3)
     assert "ami_5" in found["test"]
     assert "classification_error" not in found["test"]
@@ -139,9 +129,9 @@ def test_a_first_training_that_is_cut_off_has_no_error_yet(tmp_path, epoch_takes
 
 def test_a_first_training_of_another_configuration_is_refused(tmp_path, monkeypatch, capsys, epoch_takes):
     epoch_takes(minutes=2)
-    assert command(tmp_path, "tiny-textures1", "--row=tagger", "--time-budget=1") == 0
+    assert reproduce(tmp_path, "tiny-textures1", "--row=tagger", "--time-budget=1") == 0
     use_tagger(monkeypatch, tagger([12, 9, 6], [7], epochs=2, **RATES))
-    assert command(tmp_path, "tiny-textures1", "--row=tagger", "--overwrite") == 2
+    assert reproduce(tmp_path, "tiny-textures1", "--row=tagger", "--overwrite") == 2
     said = capsys.readouterr().err
     assert "pretraining-0" in said
     assert "model.widths [12, 8, 6] there, [12, 9, 6] asked" in said

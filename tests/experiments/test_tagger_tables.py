@@ -1,17 +1,16 @@
 """The tables of Tagger through `fastladder reproduce`, in miniature."""
 
-import json
 from dataclasses import replace
 
 import pytest
 import torch
 
-from fastladder.cli import main
 from fastladder.experiments.errors import NonFiniteCostError, RunError
 from fastladder.experiments.tables import TABLES, Scale, find_table
 from fastladder.experiments.tagger import TaggerTask
 from fastladder.experiments.tagger.tables import TABLE1, TRANSFER, build, scale_of
 from fastladder.experiments.training import RunFolder
+from tests.experiments.reproducing import reproduce, result
 
 MODEL = {"widths": [12, 8, 6], "learning_rate": 1e-3}
 CONFIGURATION = scale_of((20, 5, 8), MODEL, max_epochs=2, accelerator="cpu")
@@ -38,18 +37,9 @@ def _registered():
 def folder(tmp_path_factory):
     """Where both tables have been run."""
     place = tmp_path_factory.mktemp("tagger")
-    assert command(place, "tiny-table1") == 0
-    assert command(place, "tiny-transfer") == 0
+    assert reproduce(place, "tiny-table1") == 0
+    assert reproduce(place, "tiny-transfer") == 0
     return place
-
-
-def command(place, table, *options):
-    places = [f"--results={place}/results", f"--runs={place}/runs", f"--report={place}/RESULTS.md"]
-    return main(["reproduce", table, *places, *options])
-
-
-def result(place, table, row):
-    return json.loads((place / "results" / table / "small" / f"{row}-0.json").read_text())
 
 
 def test_every_row_has_the_scores_of_every_iteration(folder):
@@ -80,7 +70,7 @@ def test_a_resumed_run_comes_to_the_same_weights(folder, tmp_path, epoch_takes):
     """Masks and noise are drawn by the epoch: a run that ends after each epoch is as good as an unbroken one."""
     epoch_takes(minutes=2)
     for _ in range(2):
-        assert command(tmp_path, "tiny-table1", "--row=layer", "--time-budget=1") == 0
+        assert reproduce(tmp_path, "tiny-table1", "--row=layer", "--time-budget=1") == 0
     unbroken, resumed = (
         torch.load(RunFolder(place / "runs/tiny-table1/small/layer-0").last, weights_only=True)["state_dict"]
         for place in (folder, tmp_path)

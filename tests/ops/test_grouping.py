@@ -202,3 +202,19 @@ def test_masks_sum_to_one(groups, random, device):
     masks = (ops.group_mixture_nll(data, mean, logits, 0.5)[1], ops.group_mixture_nll_bernoulli(data, mean, logits)[1])
     for mask in masks:
         torch.testing.assert_close(mask.sum(1), torch.ones(N, *D, device=device))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+@pytest.mark.parametrize("pixels", [2**18, 2**18 + 8], ids=["lines", "no_lines"])
+def test_results_larger_than_a_cache(pixels, dtype, device):
+    """On a CPU they go past it, where every row is made of whole cache lines, and not where it is not."""
+    generator = torch.Generator().manual_seed(3)
+    data, mean, logits = (torch.randn(2, *more, pixels, generator=generator) for more in ((), (8,), (8,)))
+    leaves = [x.to(device, dtype) for x in (data, mean, logits.softmax(1))]
+    function = partial(ops.group_features, variance=0.5, noise_variance=0.04)
+    got = with_gradients(function, *leaves)
+    with fastladder.use_backend("reference"):
+        truth = with_gradients(function, *(x.double() for x in leaves))
+    tolerance = 1e-2 if dtype == torch.bfloat16 else 1e-5  # what is left of a number that is rounded to 8 bits
+    for x, y in zip(got, truth, strict=True):
+        assert (x - y).abs().max() <= tolerance * y.abs().max()

@@ -1,0 +1,16 @@
+"""`fastladder reproduce` with all that it writes in one folder."""
+
+import json
+
+from fastladder.cli import main
+
+
+def reproduce(place, table, *options):
+    """Runs the command and answers its exit status."""
+    places = [f"--results={place}/results", f"--runs={place}/runs", f"--report={place}/RESULTS.md"]
+    return main(["reproduce", table, *places, *options])
+
+
+def result(place, table, row):
+    """The stored result of a row at small scale, of the first seed."""
+    return json.loads((place / "results" / table / "small" / f"{row}-0.json").read_text())
