@@ -1,7 +1,7 @@
 """Triton kernels, registered as `torch.ops.fastladder_triton`. Installed as `fastladder.kernels`.
 
-One file a family, each with its kernels and the functions that launch them; `tiles` and `normalization` are what the
-families share. On a CPU the kernels run under Triton's interpreter (TRITON_INTERPRET=1).
+One file a family, each with its kernels and the functions that launch them; `tiles`, `group_tiles` and `normalization`
+are what these share. On a CPU the kernels run under Triton's interpreter (TRITON_INTERPRET=1).
 """
 
 import torch

@@ -1,8 +1,7 @@
 """Tagger's evidence terms and mixture likelihood; see `fastladder.ops.grouping` for the equations.
 
-Data lies in memory as (N, P) and groups as (N, K, P), contiguous. A program handles a block of the pixels P of one
-sample, with all of their groups: a tile (G, B), whose G is K rounded up to a power of two. Derivatives are computed
-from the inputs anew, as that moves fewer bytes than keeping anything.
+A program handles a tile of `group_tiles`. Derivatives are computed from the inputs anew, as that moves fewer bytes than
+keeping anything.
 """
 
 import math
@@ -13,6 +12,18 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from fastladder.kernels.group_tiles import (
+    load_data,
+    load_gradient,
+    load_groups,
+    locate,
+    logsumexp,
+    softmax,
+    softmax_backward,
+    store_data,
+    store_groups,
+    total,
+)
 from fastladder.kernels.tiles import WARPS, launch
 from fastladder.reference.grouping import LARGEST_EXPONENT
 
@@ -21,91 +32,6 @@ FEATURES = 4  # mean, mask, delta, likelihood
 
 LARGEST = tl.constexpr(LARGEST_EXPONENT)
 TAU = tl.constexpr(2 * math.pi)  # on the right of a product, as the interpreter needs it
-
-
-class Tile(NamedTuple):
-    """Where the block of one program lies: G groups of B pixels."""
-
-    mask: tl.tensor  # (G, B): inside the activations
-    pixel_mask: tl.tensor  # (1, B)
-    row: tl.tensor  # (G, 1), of the N * K rows
-    pixel: tl.tensor  # (1, B)
-    pixels: tl.tensor
-    sample: tl.tensor
-
-
-@triton.jit
-def locate(pixels, groups: tl.constexpr, block_groups: tl.constexpr, block_pixels: tl.constexpr):
-    """The tile of this program. Row offsets are int64."""
-    blocks = tl.cdiv(pixels, block_pixels)
-    sample = tl.program_id(0) // blocks
-    pixel = (tl.program_id(0) % blocks * block_pixels + tl.arange(0, block_pixels))[None, :]
-    group = tl.arange(0, block_groups)[:, None]
-    return Tile(
-        mask=(group < groups) & (pixel < pixels),
-        pixel_mask=pixel < pixels,
-        row=sample.to(tl.int64) * groups + group,
-        pixel=pixel,
-        pixels=pixels,
-        sample=sample.to(tl.int64),
-    )
-
-
-@triton.jit
-def load_data(data, tile):
-    """The block of data (N, P), as (1, B) in float32."""
-    return tl.load(data + tile.sample * tile.pixels + tile.pixel, mask=tile.pixel_mask, other=0.0).to(tl.float32)
-
-
-@triton.jit
-def load_groups(activations, tile, features: tl.constexpr = 1):
-    """The tile of activations (N, K, features, P), of the feature at which the pointer stands, in float32."""
-    place = activations + tile.row * features * tile.pixels + tile.pixel
-    return tl.load(place, mask=tile.mask, other=0.0).to(tl.float32)
-
-
-@triton.jit
-def load_gradient(gradient, tile, features: tl.constexpr = 1):
-    """As `load_groups`; zeros where an output is unused."""
-    if gradient is None:
-        return tl.zeros_like(tile.mask.to(tl.float32))
-    else:
-        return load_groups(gradient, tile, features)
-
-
-@triton.jit
-def store_data(data, value, tile):
-    tl.store(data + tile.sample * tile.pixels + tile.pixel, value, mask=tile.pixel_mask)
-
-
-@triton.jit
-def store_groups(activations, value, tile, features: tl.constexpr = 1):
-    tl.store(activations + tile.row * features * tile.pixels + tile.pixel, value, mask=tile.mask)
-
-
-@triton.jit
-def total(x):
-    """The sum over groups."""
-    return tl.sum(x, axis=0, keep_dims=True)
-
-
-@triton.jit
-def softmax(x):
-    a = tl.exp(x - tl.max(x, axis=0, keep_dims=True))
-    return a / total(a)
-
-
-@triton.jit
-def softmax_backward(d, y):
-    """dloss/dx of y = softmax(x), with d = dloss/dy."""
-    return y * (d - total(d * y))
-
-
-@triton.jit
-def logsumexp(x):
-    largest = tl.max(x, axis=0, keep_dims=True)
-    largest = tl.where(tl.abs(largest) == float("inf"), 0.0, largest)  # which would leave NaN of its own
-    return largest + tl.log(total(tl.exp(x - largest)))
 
 
 @triton.jit

@@ -7,38 +7,21 @@ import pickle
 
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.nn import functional
 
 from fastladder.data import balanced_draw, bundled_digits, split_digits
 from fastladder.models import (
-    LADDER_CONV_FC_DENOISING,
-    LADDER_CONV_SMALL_DENOISING,
-    LADDER_MLP_DENOISING,
     LadderNetwork,
-    ladder_conv_fc,
-    ladder_conv_small,
-    ladder_mlp,
 )
-from fastladder.models.ladder_levels import AvgPool, Conv, Dense, MaxPool
+from fastladder.models.ladder_levels import Conv, Dense, MaxPool
+from tests.models.ladders import CONV, EPS, combine, shuffled
 
-EPS = 1e-10
 WEIGHTS = (5.0, 0.7, 0.3)
 NOISE = (0.4, 0.2, 0.3)
-CONV = (Conv(3, 3, "full"), MaxPool(2), Conv(4, 3), AvgPool(9), Dense(5))
 
 
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(3)
-
-
-def shuffled(network):
-    """Parameters away from their initial ones and zeros, so that each of them matters."""
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
-    return network
 
 
 def tiny(**options):
@@ -82,13 +65,6 @@ def encode(network, x, norm, top="softmax", leaky=False, noise=(0.0, 0.0, 0.0)):
     a2 = (second.gain if top == "softmax" else 1) * (z2 + second.bias)
     h2 = a2.exp() / a2.exp().sum(1, keepdim=True) if top == "softmax" else a2.clamp(min=0)
     return (p1, p2), (z0, z1, z2), a2, h2
-
-
-def combine(weight, lateral, u, squash_gate=False):
-    a = [None, *weight]
-    mu = a[1] * torch.sigmoid(a[2] * u + a[3]) + a[4] * u + a[5]
-    v = a[6] * torch.sigmoid(a[7] * u + a[8]) + a[9] * u + a[10]
-    return (lateral - mu) * (torch.sigmoid(v) if squash_gate else v) + mu
 
 
 def decode(network, laterals, top, norm, squash_gate=False):
@@ -274,100 +250,6 @@ def test_levels_that_cost_nothing_are_left_out():
     supervised = costs(0.0)
     assert supervised.denoising.tolist() == [0, 0, 0]
     assert supervised.classification.equal(everything.classification)
-
-
-@pytest.mark.parametrize("size", [(7,), (7, 8), (8, 9), (5, 6, 7)])
-@pytest.mark.parametrize(
-    "row",
-    [
-        Conv(3, 3),
-        Conv(3, 4, "full"),
-        Conv(3, 3, stride=2),
-        Conv(3, 3, "full", stride=3),
-        MaxPool(2),
-        AvgPool(3),
-        Dense(4),
-    ],
-)
-def test_an_inverse_has_the_shape_of_what_lies_below(size, row):
-    x = torch.randn(2, 2, *size)
-    above = row.build(x.shape[1:])(x)
-    assert above.shape[1:] == row.output_shape(x.shape[1:])
-    assert row.build_inverse(x.shape[1:])(above).shape == x.shape
-
-
-def test_an_inverse_convolution_is_the_transpose():
-    """<W x, y> = <x, W' y> where both have the same weights."""
-    for row in (Conv(3, 4, "full", stride=2), Conv(3, 4)):
-        x = torch.randn(2, 2, 9, 8, dtype=torch.float64)
-        up, down = row.build((2, 9, 8), dtype=x.dtype), row.build_inverse((2, 9, 8), dtype=x.dtype)
-        down.load_state_dict(up.state_dict())
-        y = torch.randn_like(up(x))
-        torch.testing.assert_close((up(x) * y).sum(), (x * down(y)).sum())
-
-
-def test_pools_cut_their_last_window_and_copy_back():
-    x = torch.tensor([[[1.0, 3.0, 2.0, 6.0, 4.0]]])
-    for row, pooled, copied in (
-        (MaxPool(2), [3, 6, 4], [3, 3, 6, 6, 4]),
-        (AvgPool(2), [2, 4, 4], [2, 2, 4, 4, 4]),
-    ):
-        above = row.build((1, 5))(x)
-        assert above.flatten().tolist() == pooled
-        assert row.build_inverse((1, 5))(above).flatten().tolist() == copied
-
-
-@pytest.mark.parametrize("norm", ["batch", "layer"])
-def test_convolutions_written_out(norm):
-    """A convolution and a pool below a softmax: laterals of maps are normalised and combined per channel."""
-    rows = (Conv(3, 2), AvgPool(4))
-    network = shuffled(LadderNetwork((2, 5, 5), rows, norm=norm, dtype=torch.float64))
-    x = batch(4, 2, 5, 5)
-    dims = (1, 2, 3) if norm == "layer" else (0, 2, 3)
-
-    def normalized(p):
-        return (p - p.mean(dims, keepdim=True)) / (p.var(dims, correction=0, keepdim=True) + EPS).sqrt()
-
-    def combined(number, lateral, u):
-        return combine(network.combinators[number].weight[..., None, None], lateral, normalized(u))
-
-    first, second = network.encoder
-    z1 = normalized(functional.conv2d(x, first.projection.convolution.weight))
-    h1 = (z1 + first.bias[:, None, None]).relu()
-    z2 = normalized(h1.mean((2, 3), keepdim=True))
-    logits = second.gain[:, None, None] * (z2 + second.bias[:, None, None])
-    e2 = combined(2, z2, logits.softmax(1))
-    e1 = combined(1, z1, e2.expand(-1, -1, 4, 4))
-    needed = combined(0, x, functional.conv_transpose2d(e1, network.inverses[0].convolution.weight))
-    output = network.reconstruct(x)
-    torch.testing.assert_close(output.reconstruction, needed)
-    torch.testing.assert_close(output.logits, logits[..., 0, 0])
-
-
-def test_a_convolutional_network_learns_in_every_parameter():
-    network = shuffled(LadderNetwork((2, 7, 8), CONV, activation="leaky_relu"))
-    x = torch.randn(6, 2, 7, 8)
-    network.costs(x, labels(6), x, 1.0).total.backward()
-    assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
-    assert network.eval()(x[:1]).shape == (1, 5)
-
-
-@pytest.mark.parametrize(
-    ("levels", "input_shape", "recipes", "widths"),
-    [
-        (ladder_mlp(), 784, LADDER_MLP_DENOISING, [784, 1000, 500, 250, 250, 250, 10]),
-        (ladder_conv_fc(), (1, 28, 28), LADDER_CONV_FC_DENOISING, [784, 9000, 4500, 2250, 2250, 2250, 90, 10]),
-        (ladder_conv_small(), (1, 28, 28), LADDER_CONV_SMALL_DENOISING,
-         [784, 32 * 32 * 32, 32 * 16 * 16, 64 * 14 * 14, 64 * 16 * 16, 64 * 8 * 8, 128 * 6 * 6, 10 * 6 * 6, 10, 10]),
-    ],
-)  # fmt: skip
-def test_the_networks_of_the_paper(levels, input_shape, recipes, widths):
-    with FakeTensorMode():
-        network = LadderNetwork(input_shape, levels)
-        assert [math.prod(shape) for shape in network.shapes] == widths
-        x = torch.empty(2, *network.shapes[0])
-        for recipe in recipes.values():
-            assert network.costs(x, torch.zeros(2, dtype=torch.long), x, *recipe).denoising.shape == (len(widths),)
 
 
 def test_copies_and_stored_states_compute_the_same():
