@@ -94,7 +94,7 @@ void run_backward(
   // Samples add up in blocks, large enough for their sums to cost little beside them, small enough for few roundings in
   // a row, and in eights, for threads to share them evenly. What adds up in which order does not depend on the number
   // of threads, nor does the result.
-  const int64_t sums_size = sum_count<Cell>(problem.count, width, channels);
+  const int64_t stride = sum_stride<Real>(channels), sums_size = sum_rows<Cell>(problem.count) * stride;
   const int64_t most = std::clamp<int64_t>(4 * sums_size / elements, 1, 16);  // samples of a block
   const int64_t blocks = std::min(samples, (samples + 8 * most - 1) / (8 * most) * 8);
   const std::unique_ptr<Real[]> sums = scratch<Real>(blocks * sums_size);
@@ -159,20 +159,23 @@ void run_backward(
     add_blocks(sums.get(), blocks, sums_size, begin, end);
   });
 
+  // Where a number stands that would be at `index` if rows followed each other without a gap.
+  const auto place = [&](int64_t index) { return index / channels * stride + index % channels; };
   if (problem.norm == Norm::batch) {
     for (int64_t j = 0; j < problem.count; ++j)
       for (int64_t k = 0; k < width; ++k) {
         const int64_t at = j * width + k;
         const Real gain = (problem.gain ? problem.gain[at] : Real(1)) / problem.group_size();
-        plain[at] = gain * sums[k];
-        projected[at] = gain * sums[width + at];
+        plain[at] = gain * sums[place(k)];
+        projected[at] = gain * sums[place(width + at)];
       }
     over_samples(one_by_one, samples, elements, [&](int64_t begin, int64_t end) {
       for (int64_t n = begin; n < end; ++n) second_half(n, &batch_grad_a[n * sample]);
     });
   }
   const auto copy = [&](Real* target, int64_t offset, int64_t count) {
-    if (target) std::copy_n(&sums[offset], count, target);
+    for (int64_t row = 0; target && row < count; row += channels)
+      std::copy_n(&sums[place(offset + row)], channels, target + row);
   };
   copy(gradients.bias, 0, width);
   copy(gradients.gain, width, problem.count * width);

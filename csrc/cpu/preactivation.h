@@ -145,11 +145,19 @@ FASTLADDER_CLONES void forward_rows(
   }
 }
 
-// The sums that the gradients of the parameters are: grad_a (K), then for every projection grad_a * xhat (J, K), then
-// the gradients of the weights (weights, C).
+// The sums that the gradients of the parameters are, in rows of C: grad_a (parts, C), then for every projection grad_a
+// * xhat (J, parts, C), then the gradients of the weights (weights, C).
 template <class Cell>
-int64_t sum_count(int64_t count, int64_t width, int64_t channels) {
-  return (1 + count) * width + Cell::weights * channels;
+constexpr int64_t sum_rows(int64_t count) {
+  return (1 + count) * Cell::parts + Cell::weights;
+}
+
+// Numbers from one of these rows to the next: an odd number of cache lines, for rows a power of two apart would push
+// each other out of the cache.
+template <class Real>
+constexpr int64_t sum_stride(int64_t channels) {
+  constexpr int64_t line = 64 / sizeof(Real);
+  return ((channels + line - 1) / line | 1) * line;
 }
 
 // First half: the gradient of the preactivation, into `grad_a_sample` (K, S), or straight through the gain into the
@@ -164,7 +172,8 @@ FASTLADDER_CLONES void backward_rows(
   using Vector = Lanes<Real>;
   constexpr int groups = Problem<Cell, T>::groups;
   constexpr int sum_parts = (1 + J) * Cell::parts, all_sums = sum_parts + Cell::weights;
-  const int64_t channels = problem.shape.channels, sample_base = n * problem.sample(problem.width);
+  const int64_t channels = problem.shape.channels, stride = sum_stride<Real>(channels);
+  const int64_t sample_base = n * problem.sample(problem.width);
   Vector plain[J][groups], projected[J][groups];
   for (int j = 0; j < J; ++j)
     for (int group = 0; group < groups; ++group) plain[j][group] = projected[j][group] = Vector(Real(0));
@@ -224,7 +233,7 @@ FASTLADDER_CLONES void backward_rows(
             for (Vector& sum : part) sum = from_lane(sum, repeated);
           if constexpr (channels_last) {
             for (int s = 0; s < all_sums; ++s) {
-              Real* target = sums + s * channels + i;
+              Real* target = sums + s * stride + i;
               store_lanes(target, load_lanes(target) + part[s]);
             }
             if (group_sums) add_to_groups(part);
@@ -233,7 +242,7 @@ FASTLADDER_CLONES void backward_rows(
           }
         });
     if constexpr (!channels_last) {
-      for (int s = 0; s < all_sums; ++s) sums[s * channels + row.channel] += total[s].sum();
+      for (int s = 0; s < all_sums; ++s) sums[s * stride + row.channel] += total[s].sum();
       if (group_sums) add_to_groups(total);
     }
   }
