@@ -212,12 +212,12 @@ def small(objects: int) -> Scale:
     few = {"mlp": {"model": {"widths": [250, 250]}}, "ladder": ladder(widths, 1_000)}
     return Scale(
         "scikit-learn's 1,797 digits of 8 x 8, enlarged to 20 x 20 and with textures, in place of MNIST: 20,000 images "
-        "in place of 50,000, and 100 labels where there are few in place of 1,000; FC Ladder with 500-250-125-60 in "
-        "place of 3000-2000-1000-500-250, FC Tagger with 64-64-64-60, the other networks as much smaller as FC "
-        "Ladder, 20 epochs. FC Tagger has layer normalisation and the gradient as delta; it is trained for 100 epochs "
-        "without labels and 15 with them, matrix products in bfloat16. The first of these count in both of its rows.",
+        "in place of 50,000, and 1,000 labels where there are few; FC Ladder with 500-250-125-60 in place of "
+        "3000-2000-1000-500-250, FC Tagger with 64-64-64-60, the other networks as much smaller as FC Ladder, 20 "
+        "epochs. FC Tagger has layer normalisation and the gradient as delta; it is trained for 100 epochs without "
+        "labels and 15 with them, matrix products in bfloat16. The first of these count in both of its rows.",
         shared(objects, 20, source="bundled", sizes=[20_000, 1_000, 1_000]),
-        changes_of_rows(systems, 100, few),
+        changes_of_rows(systems, 1_000, few),
     )
 
 
