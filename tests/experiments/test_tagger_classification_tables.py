@@ -192,5 +192,5 @@ def test_a_pretrained_network_of_the_package_fits_the_one_that_classifies():
         assert second["widths"][: len(first["widths"])] == first["widths"]
         options = ("groups", "likelihood", "initial_mean", "norm")
         assert [first[name] for name in options] == [second[name] for name in options]
-        assert pretraining(configuration)["trainer"]["max_epochs"] == configuration["pretraining"]["epochs"]
+        assert pretraining(configuration)["trainer"]["max_epochs"] > configuration["trainer"]["max_epochs"]
         unsupervised.build(pretraining(configuration) | {"data": {"sizes": [100, 1, 1], "source": "bundled"}})
