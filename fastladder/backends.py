@@ -1,15 +1,23 @@
 """Which implementation an operator runs on: the reference, the compiled extension ("native") or Triton.
 
-The choice is, in order: the innermost `use_backend` block, the last global `use_backend` call, the environment
-variable FASTLADDER_BACKEND, and "auto". What is wrong with the variable is raised by the first operator and not by the
-import, so that the command `fastladder` can answer it in one line.
+The choice is, in order: the innermost `use_backend` block, the last `use_backend` call of this thread or async task,
+the environment variable FASTLADDER_BACKEND, and "auto". What is wrong with the variable is raised by the first operator
+and not by the import, so that the command `fastladder` can answer it in one line.
+
+Whatever is chosen, transforms of torch.func, forward-mode derivatives and ONNX export run on the reference.
 """
 
+import functools
 import importlib
+import inspect
 import os
+from collections.abc import Callable
+from contextvars import ContextVar
 from types import TracebackType
+from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 
 from fastladder import extension
 
@@ -27,8 +35,17 @@ _absent: dict[tuple[str, str], str | None] = {
     ("native", "cuda"): extension.cuda_load_error,
 }
 
-# What was asked for. The environment's choice is checked later, when all that it can name has been loaded.
-_requested = os.environ.get("FASTLADDER_BACKEND", "auto")
+# The environment's choice, which is checked later, when all that it can name has been loaded. Empty counts as unset.
+_environment = os.environ.get("FASTLADDER_BACKEND") or "auto"
+
+# What is chosen in this thread or async task: what was set last, then the name of every block around the call, the
+# innermost last. None stands for the environment's choice.
+_chosen: ContextVar[tuple[str | None, ...]] = ContextVar("fastladder_backend", default=(None,))
+
+# torch.compile can trace no ContextVar. It takes what is chosen outside of the code that it traces as a constant, and
+# compiles anew when `_latest`, the choice made last in whatever context, is another. Blocks inside stand in `_traced`.
+_latest: str | None = None
+_traced: tuple[str, ...] = ()
 
 
 def _load_triton() -> None:
@@ -67,26 +84,106 @@ def _check(name: str, source: str) -> str:
 class use_backend:  # noqa: N801 - reads as a function, like torch.no_grad
     """Selects the backend of every operator called from here on; as a context manager, until the block ends.
 
+    Like `torch.no_grad` it belongs to the thread it is used in, and further to the async task. Threads that start later
+    begin with the environment's choice. Blocks nest, one object can be used for several, and as a decorator it selects
+    the backend for every call of a function or coroutine function.
+
     Args:
         name: "auto" (the fastest that exists for the device), "reference", "native" or "triton".
 
     Raises:
         ValueError: `name` is none of these.
         RuntimeError: that backend runs nowhere on this machine; the message gives the load error and its remedy.
+        TypeError: as a decorator, of a generator function, between whose steps the caller would get the backend too.
+
+    Example:
+        >>> with use_backend("reference"):
+        ...     torch.func.hessian(lambda u: ops.combine_g3(u).sum())(torch.ones(1, 3)).shape
+        torch.Size([1, 3, 1, 3])
     """
 
     def __init__(self, name: str) -> None:
-        global _requested
-        self._previous, _requested = _requested, _check(name, "use_backend")
+        self.name = _check(name, "use_backend")
+        self._before: tuple[str | None, ...] | None = None
+        self._after: tuple[str | None, ...] | None = None
+        if not torch.compiler.is_compiling():
+            # A call is a setting until it turns out to be a block or a decorator.
+            self._before = _chosen.get()
+            self._after = (*self._before[:-1], name)
+            _choose(self._after)
 
     def __enter__(self) -> None:
-        return None
+        global _traced
+        if torch.compiler.is_compiling():
+            _traced = (*_traced, self.name)
+        else:
+            self._take_back()
+            _choose((*_chosen.get(), self.name))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        global _requested
-        _requested = self._previous
+        global _traced
+        if torch.compiler.is_compiling():
+            _traced = _traced[:-1]
+        else:
+            _choose(_chosen.get()[:-1])
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        self._take_back()
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"use_backend: got the generator function {function.__qualname__}, needs a block inside it")
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        async def run_async(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return await function(*args, **kwargs)
+
+        return functools.wraps(function)(run_async if inspect.iscoroutinefunction(function) else run)
+
+    def _take_back(self) -> None:
+        """Undoes the setting, where it is still the last choice of this context."""
+        if self._before is not None and _chosen.get() is self._after:
+            _choose(self._before)
+
+
+def _choose(chosen: tuple[str | None, ...]) -> None:
+    global _latest
+    _chosen.set(chosen)
+    _latest = chosen[-1]
+
+
+def _choice(latest: str | None) -> str:
+    """What is asked for in this context. torch.compile takes it as a constant for each value of `latest`."""
+    return _chosen.get()[-1] or _environment
+
+
+_choice._dynamo_marked_constant = True  # type: ignore[attr-defined] # torch.compiler's own way imports all of Dynamo
+
+
+def _requested() -> str:
+    return _traced[-1] if _traced else _choice(_latest)
+
+
+def needs_reference() -> bool:
+    """Whether operators are being transformed in a way that the fused ones do not take.
+
+    These are the transforms of torch.func, forward-mode differentiation, and ONNX export.
+    """
+    if torch._C._functorch.get_dynamic_layer_stack_depth() > 0 or forward_ad._current_level >= 0:
+        return True
+    # ONNX export traces or exports; to ask only then is cheaper.
+    return (torch.compiler.is_exporting() or torch.jit.is_tracing()) and _exports_to_onnx()
+
+
+def _exports_to_onnx() -> bool:
+    return torch.onnx.is_in_onnx_export()
+
+
+_exports_to_onnx._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def select_backend(family: str, device: torch.device, dtype: torch.dtype) -> str:
@@ -97,21 +194,24 @@ def select_backend(family: str, device: torch.device, dtype: torch.dtype) -> str
         RuntimeError: the backend that was asked for does not run on this device.
         TypeError: it does not take this dtype there (float64 is for the CPU kernels and the reference).
     """
+    if needs_reference():
+        return "reference"
+    requested = _requested()
     wide = dtype == torch.float64
-    if _requested == "auto":
+    if requested == "auto":
         order = ("triton", "native") if family in PREFER_TRITON else ("native", "triton")
         for name in order if device.type == "cuda" and not wide else ("native",) if device.type == "cpu" else ():
             if _absent.get((name, device.type), "") is None:
                 return name
         return "reference"
-    if _requested != "reference":
-        reason = unavailable_reason(_requested, device.type)
+    if requested != "reference":
+        reason = unavailable_reason(requested, device.type)
         if reason is not None:
             check_environment()
-            raise RuntimeError(f"backend {_requested!r} cannot run {family} on {device}: {reason}")
-        if wide and (_requested == "triton" or device.type == "cuda"):
-            raise TypeError(f"backend {_requested!r} cannot run {family} on {device} in {dtype}: use 'reference'")
-    return _requested
+            raise RuntimeError(f"backend {requested!r} cannot run {family} on {device}: {reason}")
+        if wide and (requested == "triton" or device.type == "cuda"):
+            raise TypeError(f"backend {requested!r} cannot run {family} on {device} in {dtype}: use 'reference'")
+    return requested
 
 
 def check_environment() -> None:
@@ -121,10 +221,10 @@ def check_environment() -> None:
         ValueError: it names no backend.
         RuntimeError: that backend runs nowhere on this machine; the message gives the load error and its remedy.
     """
-    _check(_requested, "environment variable FASTLADDER_BACKEND")  # `use_backend` has checked what it sets
+    _check(_requested(), "environment variable FASTLADDER_BACKEND")  # `use_backend` has checked what it sets
 
 
 def start() -> None:
     """Loads what the first operator may need. Runs once, when every operator has been declared."""
-    if torch.cuda.is_available() or _requested == "triton":
+    if torch.cuda.is_available() or _environment == "triton":
         _load_triton()

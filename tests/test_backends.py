@@ -1,11 +1,15 @@
 """Choosing a backend: precedence, errors with their remedy, and what an import costs."""
 
+import asyncio
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+import torch._dynamo
 
 import fastladder
 from fastladder import backends
@@ -13,6 +17,14 @@ from fastladder import backends
 CPU = torch.device("cpu")
 PRINT = "import torch; print(fastladder.backends.select_backend('f', torch.device('cpu'), torch.float32))"
 WRONG = "FASTLADDER_BACKEND: got 'fastest', needs one of 'auto', 'reference', 'native', 'triton'"
+
+
+@pytest.fixture(autouse=True)
+def nothing_chosen():
+    """Every test begins as a new thread does."""
+    token = backends._chosen.set((None,))
+    yield
+    backends._chosen.reset(token)
 
 
 def selected(device=CPU, dtype=torch.float32):
@@ -44,6 +56,115 @@ def test_context_manager_restores_after_an_error():
     assert selected() == "native"
 
 
+def test_one_object_serves_several_blocks_and_nests_in_itself():
+    reference = fastladder.use_backend("reference")
+    with fastladder.use_backend("auto"):
+        for _ in range(2):
+            with reference:
+                assert selected() == "reference"
+                with reference:
+                    assert selected() == "reference"
+                assert selected() == "reference"
+            assert selected() == "native"
+
+
+def test_a_setting_inside_a_block_ends_with_it():
+    with fastladder.use_backend("reference"):
+        fastladder.use_backend("auto")
+        assert selected() == "native"
+        with fastladder.use_backend("reference"):
+            assert selected() == "reference"
+        assert selected() == "native"
+    assert selected() == "native"
+
+
+def test_blocks_that_overlap_in_two_threads():
+    inside, leave = threading.Barrier(2, timeout=10), threading.Barrier(2, timeout=10)
+    seen = {}
+
+    def run(name, first):
+        seen[f"{name} before"] = selected()
+        with fastladder.use_backend(name):
+            inside.wait()
+            seen[name] = selected()
+            if first:
+                leave.wait()  # goes only when the other has gone
+        if not first:
+            leave.wait()
+        seen[f"{name} after"] = selected()
+
+    with fastladder.use_backend("reference"), ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(run, "reference", True), pool.submit(run, "native", False)]:
+            done.result()
+    native = {"reference before": "native", "native before": "native", "native": "native"}
+    assert seen == native | {"reference": "reference", "reference after": "native", "native after": "native"}
+    assert selected() == "native"
+
+
+def test_blocks_that_overlap_in_two_async_tasks():
+    async def run(name, entered, wait_for):
+        with fastladder.use_backend(name):
+            entered.set()
+            await wait_for.wait()
+            return selected()
+
+    async def both():
+        entered, other = asyncio.Event(), asyncio.Event()
+        found = await asyncio.gather(run("reference", entered, other), run("native", other, entered))
+        return [*found, selected()]
+
+    assert asyncio.run(both()) == ["reference", "native", "native"]
+
+
+def test_decorator():
+    decorate = fastladder.use_backend("reference")
+    decorated = decorate(selected)
+    assert selected() == "native"
+    assert [decorated(), selected(), decorated(), selected()] == ["reference", "native"] * 2
+    assert decorated.__name__ == "selected"
+
+    @fastladder.use_backend("reference")
+    async def awaited():
+        await asyncio.sleep(0)
+        return selected()
+
+    assert asyncio.run(awaited()) == "reference"
+    assert selected() == "native"
+
+
+def test_decorator_of_a_generator_function_is_refused():
+    def steps():
+        yield selected()
+
+    with pytest.raises(TypeError, match=r"generator function .*steps, needs a block inside"):
+        fastladder.use_backend("reference")(steps)
+    assert selected() == "native"
+
+
+def test_compiled_code_follows_the_choice():
+    graphs = []
+
+    def recorded(graph, inputs):
+        graphs.append(str(graph.graph))
+        return graph
+
+    torch._dynamo.reset()
+    x = torch.randn(2, 6)
+    compiled = torch.compile(fastladder.ops.combine_g3, fullgraph=True, backend=recorded)
+    for name in ("auto", "reference", "auto", "reference"):
+        with fastladder.use_backend(name):
+            compiled(x)
+    assert ["fastladder" in graph for graph in graphs] == [True, False]
+
+    def with_a_block(x):
+        with fastladder.use_backend("reference"):
+            return fastladder.ops.combine_g3(x)
+
+    torch.compile(with_a_block, fullgraph=True, backend=recorded)(x)
+    assert "fastladder" not in graphs[-1]
+    assert selected() == "native"
+
+
 def test_global_setting_stays():
     run = python("import fastladder; fastladder.use_backend('reference');" + PRINT)
     assert run.stdout.strip() == "reference", run.stderr
@@ -51,7 +172,9 @@ def test_global_setting_stays():
 
 def test_environment_variable():
     code = "import fastladder;" + PRINT
-    assert python(code, FASTLADDER_BACKEND="reference").stdout.strip() == "reference"
+    for value, backend in {"reference": "reference", "": "native"}.items():
+        run = python(code, FASTLADDER_BACKEND=value)
+        assert run.stdout.strip() == backend, run.stderr
 
 
 def test_a_wrong_environment_variable_is_raised_by_the_first_operator():
@@ -63,7 +186,7 @@ def test_a_wrong_environment_variable_is_raised_by_the_first_operator():
 
 
 def test_an_absent_backend_in_the_environment_variable(monkeypatch):
-    monkeypatch.setattr(backends, "_requested", "native")
+    monkeypatch.setattr(backends, "_environment", "native")
     for device in ("cpu", "cuda"):
         monkeypatch.setitem(backends._absent, ("native", device), "it is broken; mend it")
     with pytest.raises(RuntimeError, match="FASTLADDER_BACKEND: backend 'native' is not available: it is broken; mend"):
@@ -71,7 +194,7 @@ def test_an_absent_backend_in_the_environment_variable(monkeypatch):
 
 
 def test_use_backend_overrides_a_wrong_environment_variable(monkeypatch):
-    monkeypatch.setattr(backends, "_requested", "fastest")
+    monkeypatch.setattr(backends, "_environment", "fastest")
     with fastladder.use_backend("reference"):
         assert selected() == "reference"
         backends.check_environment()

@@ -72,11 +72,17 @@ def check_optional_parameter(
     return None if tensor is None else check_parameter(name, tensor, shape, leader, leader_name)
 
 
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """The dtype of autocast on this type of device; None where it is off, or where there is none, as for "meta"."""
+    if not torch.amp.is_autocast_available(device.type) or not torch.is_autocast_enabled(device.type):
+        return None
+    return torch.get_autocast_dtype(device.type)
+
+
 def autocast(*tensors: Tensor) -> list[Tensor]:
     """Activations as autocast wants them: in its dtype where it is on, else as they came."""
-    device = tensors[0].device.type if isinstance(tensors[0], Tensor) else "cpu"
-    if not torch.is_autocast_enabled(device):
+    dtype = autocast_dtype(tensors[0].device) if isinstance(tensors[0], Tensor) else None
+    if dtype is None:
         return list(tensors)
-    dtype = torch.get_autocast_dtype(device)
     narrow = (torch.float32, torch.bfloat16, torch.float16)
     return [t.to(dtype) if isinstance(t, Tensor) and t.dtype in narrow else t for t in tensors]

@@ -61,7 +61,7 @@ def group_evidence(
     return namespace(backend).group_evidence(noisy, mean, mask, total, delta)
 
 
-@operator(outputs=2, activations=3, keeps_layout=False)
+@operator(outputs=2, activations=3, keeps_layout=False, noise_variance=0.0)
 def _group_evidence(noisy: Tensor, mean: Tensor, mask: Tensor, variance: Tensor, delta: str) -> tuple[Tensor, Tensor]:
     return mean.new_empty(mean.shape), mean.new_empty(mean.shape)
 
@@ -130,7 +130,7 @@ def group_features(
     return namespace(backend).group_features(noisy, mean, mask, total, delta)
 
 
-@operator(outputs=1, activations=3, keeps_layout=False)
+@operator(outputs=1, activations=3, keeps_layout=False, noise_variance=0.0)
 def _group_features(noisy: Tensor, mean: Tensor, mask: Tensor, variance: Tensor, delta: str) -> Tensor:
     return _empty_features(mean)
 

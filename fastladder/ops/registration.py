@@ -9,14 +9,20 @@ Every operator F follows one convention, in C++ (namespace `fastladder`) and in 
 beside the arguments. A gradient is None where an output is unused, and the answer for a missing argument is an empty
 tensor. Tensor lists count as one argument and get a list. So the shapes of F's outputs and the number of its
 outputs are all that is to be said of an operator.
+
+F_backward is not differentiable. A backward pass that is itself differentiated or transformed goes through the
+reference (`_reference_gradients`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from fastladder import reference
+from fastladder.backends import needs_reference
 
 Argument = Any  # a tensor, a list of tensors, None or an option
 KINDS = {"Tensor": "tensor", "Optional[Tensor]": "tensor", "List[Tensor]": "list"}  # of arguments, from the schema
@@ -31,18 +37,20 @@ class Operator:
     outputs: int  # how many results are outputs; the rest are statistics
     activations: int  # how many leading arguments are activations, whose gradients have the dtype of the first
     keeps_layout: bool  # whether these are (N, _, *S), and gradients lie in memory as the first; else contiguous
+    settled: dict[str, Any]  # arguments of the reference that the registered operator does not have
 
 
 OPERATORS: list[Operator] = []
 
 
 def operator(
-    *, outputs: int, activations: int, keeps_layout: bool = True
+    *, outputs: int, activations: int, keeps_layout: bool = True, **settled: Any
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares an operator by its fake forward kernel, whose name it takes (without a leading underscore)."""
 
     def declare(fake: Callable[..., Any]) -> Callable[..., Any]:
-        OPERATORS.append(Operator(fake.__name__.removeprefix("_"), fake, outputs, activations, keeps_layout))
+        name = fake.__name__.removeprefix("_")
+        OPERATORS.append(Operator(name, fake, outputs, activations, keeps_layout, settled))
         return fake
 
     return declare
@@ -92,6 +100,7 @@ def _attach(namespace: str, op: Operator) -> None:
     name = f"{namespace}::{op.name}"
     run = getattr(getattr(torch.ops, namespace), op.name).default
     run_backward = getattr(getattr(torch.ops, namespace), f"{op.name}_backward").default
+    names = [argument.name for argument in run._schema.arguments]
     kinds = [KINDS.get(str(argument.type), "option") for argument in run._schema.arguments]
 
     def setup_context(ctx: Any, inputs: tuple[Argument, ...], output: Tensor | tuple[Tensor, ...]) -> None:
@@ -113,6 +122,8 @@ def _attach(namespace: str, op: Operator) -> None:
                 arguments.append([next(saved) for _ in range(length)])
             else:
                 arguments.append(next(saved if kind == "tensor" else options))
+        if torch.is_grad_enabled() or needs_reference() or any(map(_is_batched, gradients)):
+            return _reference_gradients(op, dict(zip(names, arguments, strict=True)), gradients[: op.outputs])
         answers = run_backward(*gradients[: op.outputs], *arguments, *saved)
         answers = iter((answers,) if isinstance(answers, Tensor) else answers)
         answers = [next(answers) if kind != "option" else None for kind in kinds]
@@ -138,6 +149,53 @@ def _attach(namespace: str, op: Operator) -> None:
     torch.library.register_fake(f"{name}_backward", fake_backward)
     torch.library.register_autograd(name, backward, setup_context=setup_context)
     torch.library.register_autograd(f"{name}_backward", _no_second_derivative(op.name))
+
+
+def _is_batched(gradient: Tensor | None) -> bool:
+    """Whether `torch.autograd.grad` was asked for several gradients at once (is_grads_batched)."""
+    return gradient is not None and torch._C._functorch.is_legacy_batchedtensor(gradient)
+
+
+def _reference_gradients(
+    op: Operator, arguments: dict[str, Argument], gradients: Sequence[Tensor | None]
+) -> tuple[Argument, ...]:
+    """What F_backward answers, by way of the reference: differentiable any number of times, in any transform.
+
+    Args:
+        arguments: of the operator, by name.
+        gradients: of its outputs.
+    """
+    differentiable = torch.is_grad_enabled()
+    leaves: list[Tensor] = []
+
+    def alias(argument: Argument) -> Argument:
+        # A view stops the gradient here, where the argument itself may depend on another one.
+        if isinstance(argument, Tensor) and argument.requires_grad:
+            leaves.append(argument.view_as(argument))
+            return leaves[-1]
+        return [alias(each) for each in argument] if isinstance(argument, list) else argument
+
+    with torch.enable_grad():
+        aliases = {name: alias(argument) for name, argument in arguments.items()}
+        outputs = getattr(reference, op.name)(**aliases, **op.settled)
+        outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
+        used = [(y, g) for y, g in zip(outputs, gradients, strict=True) if g is not None and y.requires_grad]
+        answers = iter(
+            torch.autograd.grad(
+                [y for y, _ in used],
+                leaves,
+                [g for _, g in used],
+                create_graph=differentiable,
+                allow_unused=True,
+            )
+        )
+
+    def answer(argument: Argument) -> Argument:
+        if isinstance(argument, list):
+            return [answer(each) for each in argument]
+        return next(answers) if isinstance(argument, Tensor) and argument.requires_grad else None
+
+    return tuple(answer(argument) for argument in aliases.values())
 
 
 def _no_second_derivative(name: str) -> Callable[..., Any]:
