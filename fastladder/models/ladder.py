@@ -277,7 +277,7 @@ class LadderNetwork(nn.Module):
         shape = self.shapes[0]
         if isinstance(input, Tensor) and input.shape[1:] != shape:
             raise ValueError(f"{name}: got shape {tuple(input.shape)}, needs (N, {', '.join(map(str, shape))})")
-        check_features(name, input, shape[0], len(shape) - 1, self.combinators[0].weight)
+        check_features(name, input, shape[0], len(shape) - 1, self.combinators[0])
         if self.norm == "batch" and not (running and self.track_running_stats) and len(input) < 2:
             raise ValueError(f"{name}: got {len(input)} samples, needs 2 at least for the statistics of the batch")
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from fastladder.nn import G1, LSTMCell, StepBatchNorm
 from fastladder.nn.convolution import convolution
+from fastladder.nn.lstm_cell import State
 from fastladder.nn.reset import reset_children
 
 MAX_POOLS: dict[int, type[nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
@@ -50,8 +51,10 @@ class FlatLinear(nn.Linear):
 class FlatLSTMCell(LSTMCell):
     """A dense LSTM over all channels and positions of what lies below."""
 
-    def project(self, input: Tensor) -> Tensor:
-        return super().project(input.flatten(1))
+    def forward(
+        self, input: Tensor, state: State | None = None, feedback: Tensor | None = None, *, step: int = 0
+    ) -> State:
+        return super().forward(input.flatten(1), state, feedback, step=step)
 
 
 class FlatG1(G1):

@@ -4,22 +4,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fastladder.nn.batch_statistics import RunningStatistics, move
 from fastladder.nn.checks import check_size
 from fastladder.nn.preactivation import step_index
+from fastladder.reference.normalization import per_channel
 
 
-class StepBatchNorm(nn.Module):
+class StepBatchNorm(RunningStatistics):
     """Batch normalisation whose running statistics are kept for every time step on its own.
 
     A recurrent network starts from zeros, so the first steps are distributed differently from later ones (Cooijmans et
     al., 2017, Recurrent Batch Normalization). Weight and bias are shared by all steps. Training normalises by the
     statistics of the batch, evaluation by the running statistics of the step.
 
+    `fastladder.nn.synchronize_batch_norm` and `update_batch_norm` are for it what `torch.nn.SyncBatchNorm` and
+    `torch.optim.swa_utils.update_bn` are for torch's own.
+
     Args:
         num_features: C.
         steps: the number of time steps with statistics of their own; later steps share those of the last.
         eps: added to the variance.
-        momentum: the weight of a new batch in the running statistics.
+        momentum: the weight of a new batch in the running statistics; None: they are the plain average of all batches.
 
     Shape:
         input and output: (N, C, *S).
@@ -31,18 +36,16 @@ class StepBatchNorm(nn.Module):
         *,
         steps: int = 1,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_size("num_features", num_features)
-        check_size("steps", steps)
-        self.num_features, self.steps, self.eps, self.momentum = num_features, steps, eps, momentum
+        self.num_features, self.steps = check_size("num_features", num_features), check_size("steps", steps)
+        self.eps, self.momentum = eps, momentum
         self.weight = nn.Parameter(torch.empty(num_features, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(num_features, device=device, dtype=dtype))
-        self.register_buffer("running_mean", torch.empty(steps, num_features, device=device, dtype=dtype))
-        self.register_buffer("running_var", torch.empty(steps, num_features, device=device, dtype=dtype))
+        self.register_running_statistics(steps, num_features, present=True, device=device, dtype=dtype)
         self.reset_parameters()
 
     running_mean: Tensor
@@ -52,8 +55,7 @@ class StepBatchNorm(nn.Module):
         """Weight and running variance become 1, bias and running mean 0."""
         nn.init.ones_(self.weight)
         nn.init.zeros_(self.bias)
-        nn.init.zeros_(self.running_mean)
-        nn.init.ones_(self.running_var)
+        self.reset_running_stats()
 
     def forward(self, input: Tensor, step: int = 0) -> Tensor:
         """Normalises `input` as time step `step`.
@@ -64,16 +66,16 @@ class StepBatchNorm(nn.Module):
         if input.dim() < 2 or input.shape[1] != self.num_features:
             raise ValueError(f"input: got shape {tuple(input.shape)}, needs (N, {self.num_features}, *S)")
         index = step_index(step, self.steps)
-        return functional.batch_norm(
-            input,
-            self.running_mean[index],
-            self.running_var[index],
-            self.weight,
-            self.bias,
-            self.training,
-            self.momentum,
-            self.eps,
-        )
+        mean, var = self.running_mean[index], self.running_var[index]
+        if not self.training:
+            return functional.batch_norm(input, mean, var, self.weight, self.bias, eps=self.eps)
+        weight = self.weight_of_batch(index)
+        if not self.synchronized:
+            return functional.batch_norm(input, mean, var, self.weight, self.bias, True, weight, self.eps)
+        moments = self.moments(input)
+        move(mean, var, moments, weight)
+        normalized = self.normalize(input, self.eps, moments)
+        return normalized * per_channel(self.weight, input) + per_channel(self.bias, input)
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, steps={self.steps}, eps={self.eps}, momentum={self.momentum}"

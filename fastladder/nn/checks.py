@@ -1,42 +1,90 @@
 """Argument checks of the modules. Every error names the argument, what came and what is needed."""
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from fastladder.ops.checks import check_option
+from fastladder.ops.checks import autocast_dtype, check_option
 
 DIMS = (1, 2, 3)
 
 
-def check_size(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
+def check_size(name: str, value: Any) -> int:
+    """Checks a number of things above 0, of any integer type, and returns it as an int."""
+    try:
+        size = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: got {value!r}, needs an integer") from None
+    if isinstance(value, bool):
         raise TypeError(f"{name}: got {value!r}, needs an integer")
-    if value < 1:
-        raise ValueError(f"{name}: got {value}, needs a number above 0")
+    if size < 1:
+        raise ValueError(f"{name}: got {size}, needs a number above 0")
+    return size
 
 
-def check_sizes(name: str, value: int | Sequence[int], dims: int) -> tuple[int, ...]:
-    """One integer for all spatial dimensions, or one for each, as a tuple with one for each."""
+def check_shape(name: str, value: Any) -> tuple[int, ...]:
+    """Checks one size or a sequence of them, and returns them as a tuple."""
+    sizes = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    return tuple(check_size(name, size) for size in sizes)
+
+
+def check_sizes(name: str, value: Any, dims: int) -> tuple[int, ...]:
+    """Checks one size for all spatial dimensions, or one for each, and returns one for each."""
     check_option("dims", dims, DIMS)
-    sizes = (value,) * dims if isinstance(value, int) else tuple(value)
+    sizes = check_shape(name, value)
+    sizes = sizes if isinstance(value, Sequence) else sizes * dims
     if len(sizes) != dims:
         raise ValueError(f"{name}: got {value!r}, needs one integer or {dims} of them")
-    for size in sizes:
-        check_size(name, size)
     return sizes
 
 
-def check_features(name: str, tensor: Any, channels: int, dims: int, weight: Any) -> None:
-    """Checks an activation (N, channels, *S) with `dims` spatial dimensions that is to meet `weight`."""
+def check_features(name: str, tensor: Any, channels: int, dims: int, module: Any = None) -> None:
+    """Checks an activation (N, channels, *S) with `dims` spatial dimensions that is to meet the weight of a module.
+
+    Where there is none, as in a module that a user put in place of ours, dtype and device are left to that module.
+    """
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name}: got {type(tensor).__name__}, needs a tensor")
     if tensor.dim() != dims + 2 or tensor.shape[1] != channels:
         spatial = "".join(f", S{d + 1}" for d in range(dims))
         raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, needs (N, {channels}{spatial})")
+    weight = getattr(module, "weight", None)
+    if not isinstance(weight, Tensor):
+        return
     if tensor.device != weight.device:
         raise ValueError(f"{name}: got device {tensor.device}, needs {weight.device} like the weights")
-    if tensor.dtype != weight.dtype and not torch.is_autocast_enabled(weight.device.type):
+    if tensor.dtype != weight.dtype and autocast_dtype(weight.device) is None:
         raise TypeError(f"{name}: got dtype {tensor.dtype}, needs {weight.dtype} like the weights")
+
+
+def check_state(state: Any) -> tuple[Tensor, Tensor] | None:
+    """Checks that a state is hidden and cell, or missing, which (None, None) says too."""
+    if state is None:
+        return None
+    if isinstance(state, Tensor) or not isinstance(state, Sequence):
+        raise TypeError(f"state: got {type(state).__name__}, needs hidden and cell, (h, c)")
+    if len(state) != 2:
+        raise ValueError(f"state: got {len(state)} parts, needs hidden and cell, (h, c)")
+    hidden, cell = state
+    if hidden is None and cell is None:
+        return None
+    for index, tensor in enumerate(state):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"state[{index}]: got {type(tensor).__name__}, needs a tensor")
+    return hidden, cell
+
+
+def check_spatial(name: str, tensor: Tensor, like: Tensor) -> None:
+    """Checks that an activation has the spatial size of another."""
+    if tensor.shape[2:] != like.shape[2:]:
+        raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, needs spatial size {tuple(like.shape[2:])}")
+
+
+def reads_values(tensor: Tensor) -> bool:
+    """Whether the values of a tensor can be looked at: not of a meta, fake or traced one, nor within a transform."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or tensor.is_meta:
+        return False
+    return type(tensor) in (Tensor, nn.Parameter) and torch._C._functorch.get_dynamic_layer_stack_depth() == 0

@@ -5,9 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastladder.nn.checks import check_features, check_size, check_sizes
+from fastladder.nn.checks import check_features, check_size, check_sizes, check_spatial
 from fastladder.nn.convolution import Sizes, convolution, odd_kernel_size
 from fastladder.nn.reset import reset_children
+from fastladder.nn.zero import zero_state
 
 
 class ConvGRUCell(nn.Module):
@@ -43,9 +44,8 @@ class ConvGRUCell(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_size("input_size", input_size)
-        check_size("hidden_size", hidden_size)
-        self.input_size, self.hidden_size, self.dims = input_size, hidden_size, dims
+        self.input_size, self.hidden_size = check_size("input_size", input_size), check_size("hidden_size", hidden_size)
+        self.dims = dims
         kernel_size = check_sizes("kernel_size", kernel_size, dims)
         options: dict[str, Any] = dict(bias=bias, dims=dims, device=device, dtype=dtype)
         self.input_projection = convolution(input_size, 3 * hidden_size, kernel_size, stride=stride, **options)
@@ -63,18 +63,17 @@ class ConvGRUCell(nn.Module):
             state: the hidden state, (N, hidden_size, *S'); missing means zero.
 
         Returns:
-            the new hidden state, (N, hidden_size, *S').
+            the new hidden state, (N, hidden_size, *S'). Under autocast it is float32.
 
         Raises:
             ValueError, TypeError: an argument has a wrong shape; the message names it.
         """
-        check_features("input", input, self.input_size, self.dims, self.input_projection.weight)
+        check_features("input", input, self.input_size, self.dims, self.input_projection)
         projection = self.input_projection(input)
         if state is None:
-            state = torch.zeros_like(projection[:, : self.hidden_size])
-        check_features("state", state, self.hidden_size, self.dims, self.hidden_projection.weight)
-        if state.shape[2:] != projection.shape[2:]:
-            raise ValueError(f"state: got shape {tuple(state.shape)}, needs spatial size {tuple(projection.shape[2:])}")
+            state = zero_state(projection, self.hidden_size)
+        check_features("state", state, self.hidden_size, self.dims, self.hidden_projection)
+        check_spatial("state", state, projection)
         input_r, input_z, input_n = projection.chunk(3, dim=1)
         hidden_r, hidden_z, hidden_n = self.hidden_projection(state).chunk(3, dim=1)
         r = (input_r + hidden_r).sigmoid()

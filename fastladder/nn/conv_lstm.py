@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from fastladder.nn.checks import check_size, check_sizes
+from fastladder.nn.checks import check_size, check_sizes, check_state
 from fastladder.nn.conv_lstm_cell import ConvLSTMCell
 from fastladder.nn.convolution import Sizes, odd_kernel_size
 from fastladder.nn.lstm_cell import State
@@ -19,8 +19,8 @@ from fastladder.ops.checks import check_flag
 class ConvLSTM(nn.Module):
     r"""A stack of convolutional LSTM layers over a sequence, like `torch.nn.LSTM` with spatial dimensions.
 
-    Each layer computes :class:`ConvLSTMCell` at every time step; the convolutions of a layer's input are computed for
-    all time steps at once. The cells are submodules named as the parameters of `torch.nn.LSTM` end: l0, l0_reverse, l1.
+    Each layer calls its :class:`ConvLSTMCell` at every time step, with that step's input and state. The cells are
+    submodules named as the parameters of `torch.nn.LSTM` end: l0, l0_reverse, l1.
 
     Args:
         input_size: channels of the input.
@@ -60,7 +60,7 @@ class ConvLSTM(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_size("num_layers", num_layers)
+        num_layers = check_size("num_layers", num_layers)
         check_flag("batch_first", batch_first)
         check_flag("bidirectional", bidirectional)
         if not 0 <= dropout <= 1:
@@ -109,14 +109,15 @@ class ConvLSTM(nn.Module):
             return self._run_packed(input, state)
         if not isinstance(input, Tensor):
             raise TypeError(f"input: got {type(input).__name__}, needs a tensor or a PackedSequence")
-        if input.dim() != self.dims + 3 or input.shape[2] != self.input_size or 0 in input.shape[:2]:
+        if input.dim() != self.dims + 3 or input.shape[2] != self.input_size or input.shape[self.batch_first] == 0:
             order = "N, T" if self.batch_first else "T, N"
             raise ValueError(
-                f"input: got shape {tuple(input.shape)}, needs ({order}, {self.input_size}, *S) with T and N above 0 "
+                f"input: got shape {tuple(input.shape)}, needs ({order}, {self.input_size}, *S) with T above 0 "
                 f"and {self.dims} spatial sizes"
             )
         if self.batch_first:
             input = input.transpose(0, 1)
+        state = check_state(state)
         duration, batch = input.shape[:2]
         if lengths is None:
             output, state = self._run(input.flatten(0, 1), [batch] * duration, state)
@@ -184,18 +185,17 @@ def run_cell(
     The state of a sample that is not there, because it has ended or, in reverse, not yet begun, stays as it is.
     Returns the output, in the order of `data`, and the final state of every sample.
     """
-    projections = cell.project(data).split(batch_sizes)
+    inputs = data.split(batch_sizes)
     outputs = []
-    for step, projection in enumerate(reversed(projections) if reverse else projections):
-        batch = projection.shape[0]
-        if batch == batch_sizes[0]:
-            state = cell.update(projection, state, step=step)
-        else:
-            if state is None:
-                zeros = projection.new_zeros(batch_sizes[0], cell.hidden_size, *projection.shape[2:])
-                state = (zeros, zeros)
-            hidden, memory = cell.update(projection, (state[0][:batch], state[1][:batch]), step=step)
-            state = (torch.cat([hidden, state[0][batch:]]), torch.cat([memory, state[1][batch:]]))
-        outputs.append(state[0][:batch])
+    for step, input in enumerate(reversed(inputs) if reverse else inputs):
+        batch = input.shape[0]
+        before = None if state is None else (state[0][:batch], state[1][:batch])
+        hidden, memory = cell(input, before, step=step)
+        outputs.append(hidden)
+        if batch < batch_sizes[0]:
+            zeros = hidden.new_zeros(batch_sizes[0] - batch, *hidden.shape[1:])
+            waiting = (zeros, zeros) if state is None else (state[0][batch:], state[1][batch:])
+            hidden, memory = torch.cat([hidden, waiting[0]]), torch.cat([memory, waiting[1]])
+        state = (hidden, memory)
     assert state is not None
     return torch.cat(outputs[::-1] if reverse else outputs), state

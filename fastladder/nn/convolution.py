@@ -53,14 +53,25 @@ def top_projection(
     return TRANSPOSED[dims](top_size, output_size, kernel_size, stride, padding_of(kernel_size), bias=False, **options)
 
 
-def project_top(projection: Any, top: Tensor, size: torch.Size) -> Tensor:
-    """Applies a `top_projection` so that the result has the spatial size `size`."""
+def check_top(projection: Any, top: Sequence[int], lateral: Sequence[int]) -> None:
+    """Checks that a `top_projection` can take the spatial size of a top to that of a lateral."""
     transposed = isinstance(projection, tuple(TRANSPOSED.values()))
-    for n, m, s, k in zip(top.shape[2:], size, projection.stride, projection.kernel_size, strict=True):
+    for n, m, s, k in zip(top, lateral, projection.stride, projection.kernel_size, strict=True):
         least = (n - 1) * s - 2 * ((k - 1) // 2) + k if transposed else n
         if not least <= m < least + s:
             raise ValueError(
-                f"top: got spatial size {tuple(top.shape[2:])}, which a stride of {tuple(projection.stride)} "
-                f"does not take to the {tuple(size)} of lateral"
+                f"top: got spatial size {tuple(top)}, which a stride of {tuple(projection.stride)} "
+                f"does not take to the {tuple(lateral)} of lateral"
             )
-    return projection(top, output_size=size) if transposed else projection(top)
+
+
+def project_top(projection: Any, top: Tensor, size: torch.Size) -> Tensor:
+    """Applies a `top_projection`, or what a user put in its place, so that the result has the spatial size `size`."""
+    transposed = isinstance(projection, tuple(TRANSPOSED.values()))
+    if transposed or isinstance(projection, tuple(CONVOLUTIONS.values())):
+        check_top(projection, top.shape[2:], size)
+    projected: Tensor = projection(top, output_size=size) if transposed else projection(top)
+    if projected.shape[2:] != size:
+        got = tuple(projected.shape[2:])
+        raise ValueError(f"top: its projection has the spatial size {got}, needs the {tuple(size)} of lateral")
+    return projected

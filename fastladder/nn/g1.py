@@ -62,13 +62,20 @@ class ProjectedG1(nn.Module):
         Raises:
             ValueError, TypeError: an argument has a wrong shape, dtype or device; the message names it.
         """
-        check_features("top", top, self.top_size, self.dims, self.projection.weight)
-        check_features("lateral", lateral, self.lateral_size, self.dims, self.projection.weight)
+        check_features("top", top, self.top_size, self.dims, self.projection)
+        check_features("lateral", lateral, self.lateral_size, self.dims, self.projection)
         projection = self.project(top, lateral.shape[2:])
-        options = self.preactivation([projection], step)
-        if options["gain"] is not None:
-            options["gain"] = options["gain"][0]
-        return ops.combine_g1(projection, lateral, self.gate, self.content, squash_gate=self.squash_gate, **options)
+        gain, bias = self.preactivation([projection], step)
+        return ops.combine_g1(
+            projection,
+            lateral,
+            self.gate,
+            self.content,
+            gain=None if gain is None else gain[0],
+            bias=bias,
+            squash_gate=self.squash_gate,
+            **self.preactivation.options,
+        )
 
     def project(self, top: Tensor, size: torch.Size) -> Tensor:
         """The projection of `top` at the spatial size of the lateral."""

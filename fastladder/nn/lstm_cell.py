@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from fastladder import ops
-from fastladder.nn.checks import check_features, check_size
+from fastladder.nn.checks import check_features, check_size, check_spatial, check_state
 from fastladder.nn.preactivation import Preactivation
 from fastladder.nn.reset import reset_children
+from fastladder.nn.zero import zero_gradient, zero_state
 
 State = tuple[Tensor, Tensor]
 
@@ -16,8 +17,8 @@ State = tuple[Tensor, Tensor]
 class GatedCell(nn.Module):
     """What `LSTMCell` and `ConvLSTMCell` share: all but the kind of their projections.
 
-    The projections stay separate, so that each can be normalised on its own, that a projection of the input can be
-    computed for all time steps at once, and that the projection of a missing state is not computed at all.
+    The projections stay separate, so that each can be normalised on its own, and that the projection of a missing state
+    is not computed.
     """
 
     input_projection: nn.Module
@@ -27,11 +28,8 @@ class GatedCell(nn.Module):
 
     def __init__(self, input_size: int, hidden_size: int, feedback_size: int, forget_bias: float, dims: int) -> None:
         super().__init__()
-        check_size("input_size", input_size)
-        check_size("hidden_size", hidden_size)
-        if feedback_size != 0:
-            check_size("feedback_size", feedback_size)
-        self.input_size, self.hidden_size, self.feedback_size = input_size, hidden_size, feedback_size
+        self.input_size, self.hidden_size = check_size("input_size", input_size), check_size("hidden_size", hidden_size)
+        self.feedback_size = check_size("feedback_size", feedback_size) if feedback_size != 0 else 0
         self.forget_bias, self.dims = forget_bias, dims
 
     def reset_parameters(self) -> None:
@@ -52,36 +50,39 @@ class GatedCell(nn.Module):
             step: the time step, for the running statistics of norm "batch".
 
         Returns:
-            the new hidden and cell, each (N, hidden_size, *S').
+            the new hidden and cell, each (N, hidden_size, *S'). Under autocast the cell is float32.
 
         Raises:
             ValueError, TypeError: an argument has a wrong shape, dtype or device; the message names it.
         """
-        return self.update(self.project(input), state, feedback, step=step)
-
-    def project(self, input: Tensor) -> Tensor:
-        """The projection of the input, (N, 4 * hidden_size, *S'), which does not depend on the state."""
-        check_features("input", input, self.input_size, self.dims, self.input_projection.weight)
-        return self.input_projection(input)
-
-    def update(
-        self, projection: Tensor, state: State | None = None, feedback: Tensor | None = None, *, step: int = 0
-    ) -> State:
-        """`forward`, given the projection of the input."""
-        if state is None:
-            hidden, cell = None, torch.zeros_like(projection[:, : self.hidden_size])
-        else:
-            hidden, cell = state
-            check_features("state[0]", hidden, self.hidden_size, self.dims, self.hidden_projection.weight)
-        projections = [projection, None if hidden is None else self.hidden_projection(hidden)]
-        if self.feedback_projection is not None:
-            if feedback is not None:
-                check_features("feedback", feedback, self.feedback_size, self.dims, self.feedback_projection.weight)
-            projections.append(None if feedback is None else self.feedback_projection(feedback))
-        elif feedback is not None:
+        check_features("input", input, self.input_size, self.dims, self.input_projection)
+        state = check_state(state)
+        if feedback is not None and self.feedback_projection is None:
             raise ValueError("feedback: got a tensor, needs None since feedback_size is 0")
-        options = self.preactivation(projections, step)
-        return ops.lstm_gates([p for p in projections if p is not None], cell, **options)
+        projected = self.input_projection(input)
+        hidden, cell = (None, zero_state(projected, self.hidden_size)) if state is None else state
+        inputs = [("state[0]", hidden, self.hidden_size, self.hidden_projection)]
+        if self.feedback_projection is not None:
+            inputs.append(("feedback", feedback, self.feedback_size, self.feedback_projection))
+        projections = [projected, *(self._project(*each, like=projected) for each in inputs)]
+        check_features("state[1]", cell, self.hidden_size, self.dims)
+        check_spatial("state[1]", cell, projected)
+        gain, bias = self.preactivation(projections, step)
+        for _, missing, size, projection in inputs:
+            if missing is None and (zero := zero_gradient(projection, size, projected)) is not None:
+                bias = zero.expand(4 * self.hidden_size) if bias is None else bias + zero
+        present = [p for p in projections if p is not None]
+        return ops.lstm_gates(present, cell, gain=gain, bias=bias, **self.preactivation.options)
+
+    def _project(
+        self, name: str, tensor: Tensor | None, size: int, projection: nn.Module, *, like: Tensor
+    ) -> Tensor | None:
+        """A projection of the state or the feedback; None where that is missing."""
+        if tensor is None:
+            return None
+        check_features(name, tensor, size, self.dims, projection)
+        check_spatial(name, tensor, like)
+        return projection(tensor)
 
     def extra_repr(self) -> str:
         feedback = f", feedback_size={self.feedback_size}" if self.feedback_size else ""

@@ -7,16 +7,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fastladder.nn.batch_statistics import Moments, RunningStatistics, move
 from fastladder.nn.checks import check_size
 from fastladder.ops.checks import NORMS, check_eps, check_option
 
 
-class Preactivation(nn.Module):
+class Preactivation(RunningStatistics):
     r"""The parameters of :math:`a = \sum_j \mathrm{gain}_j \, \mathrm{norm}(p_j) + \mathrm{bias}` for J projections.
 
     The fused operators compute the sum; this module holds what they take beside the projections. With norm "batch" it
     also keeps running statistics: training normalises by the statistics of the batch, evaluation by the running ones,
-    which are folded into gain and bias.
+    which are folded into gain and bias. `fastladder.nn.synchronize_batch_norm` and `update_batch_norm` are for it what
+    `torch.nn.SyncBatchNorm` and `torch.optim.swa_utils.update_bn` are for torch's own.
 
     A projection of a state that is zero is zero, and so is its norm; it can be left out by passing None.
 
@@ -27,7 +29,7 @@ class Preactivation(nn.Module):
         bias: whether there is a bias.
         steps: the number of time steps with running statistics of their own; later steps share those of the last.
         eps: added to the variance.
-        momentum: the weight of a new batch in the running statistics.
+        momentum: the weight of a new batch in the running statistics; None: they are the plain average of all batches.
 
     Attributes:
         gain: (J, C), present where norm is not "none".
@@ -44,7 +46,7 @@ class Preactivation(nn.Module):
         bias: bool = True,
         steps: int = 1,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -57,61 +59,77 @@ class Preactivation(nn.Module):
         shape = (projections, channels)
         self.gain = None if norm == "none" else nn.Parameter(torch.empty(shape, **options))
         self.bias = nn.Parameter(torch.empty(channels, **options)) if bias else None
-        running = torch.empty(steps, *shape, **options) if norm == "batch" else None
-        self.register_buffer("running_mean", running)
-        self.register_buffer("running_var", None if running is None else torch.empty_like(running))
+        self.register_running_statistics(steps, *shape, present=norm == "batch", **options)
         self.reset_parameters()
-
-    running_mean: Tensor | None
-    running_var: Tensor | None
 
     def reset_parameters(self) -> None:
         """Gain and running variance become 1, bias and running mean 0."""
-        for tensor in (self.gain, self.running_var):
-            if tensor is not None:
-                nn.init.ones_(tensor)
-        for tensor in (self.bias, self.running_mean):
-            if tensor is not None:
-                nn.init.zeros_(tensor)
+        if self.gain is not None:
+            nn.init.ones_(self.gain)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+        self.reset_running_stats()
 
-    def forward(self, projections: Sequence[Tensor | None], step: int = 0) -> dict[str, Any]:
-        """The keyword arguments gain, bias, norm and eps with which an operator takes the projections that are there.
+    def forward(self, projections: Sequence[Tensor | None], step: int = 0) -> tuple[Tensor | None, Tensor | None]:
+        """The gain and the bias with which an operator takes the projections that are there.
 
         Args:
             projections: J tensors (N, C, *S), or None for those that are zero.
             step: the time step, for the running statistics.
+
+        Returns:
+            gain (J', C), of the J' projections that are there, and bias (C,); None where there is none.
         """
-        norm = self.norm
         gain: Tensor | None = self.gain
         bias: Tensor | None = self.bias
-        if norm == "batch" and self.training:
-            self._update(projections, step)
-        elif norm == "batch":
-            gain, bias = self._fold(step)
-            norm = "none"
-        if gain is not None and None in projections:
+        if self.norm == "batch":
+            index = step_index(step, self.steps)
+            if self.training and self.synchronized:
+                gain, bias = self._fold(*self._track_synchronized(projections, index))
+            elif self.training:
+                self._track(projections, index)
+            else:
+                gain, bias = self._fold(*self._running(index))
+        if gain is not None and any(p is None for p in projections):
             gain = torch.stack([row for row, p in zip(gain, projections, strict=True) if p is not None])
-        return {"gain": gain, "bias": bias, "norm": norm, "eps": self.eps}
+        return gain, bias
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments norm and eps with which an operator takes gain and bias."""
+        folded = self.norm == "batch" and (self.synchronized or not self.training)
+        return {"norm": "none" if folded else self.norm, "eps": self.eps}
+
+    def _running(self, index: int) -> tuple[Tensor, Tensor]:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        return self.running_mean[index], self.running_var[index]
 
     @torch.no_grad()
-    def _update(self, projections: Sequence[Tensor | None], step: int) -> None:
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        index = step_index(step, self.steps)
-        for mean, var, p in zip(self.running_mean[index], self.running_var[index], projections, strict=True):
+    def _track(self, projections: Sequence[Tensor | None], index: int) -> None:
+        """Moves the running statistics at `index`."""
+        weight = self.weight_of_batch(index)
+        for mean, var, p in zip(*self._running(index), projections, strict=True):
             if p is None:
-                mean.mul_(1 - self.momentum)
-                var.mul_(1 - self.momentum)
+                mean.mul_(1 - weight)
+                var.mul_(1 - weight)
             else:
-                functional.batch_norm(p, mean, var, training=True, momentum=self.momentum)
+                functional.batch_norm(p, mean, var, training=True, momentum=weight)
 
-    def _fold(self, step: int) -> tuple[Tensor, Tensor]:
+    def _track_synchronized(self, projections: Sequence[Tensor | None], index: int) -> tuple[Tensor, Tensor]:
+        """Moves the running statistics at `index`; returns mean and variance of the batches of all processes."""
+        weight = self.weight_of_batch(index)
+        zeros = torch.zeros_like(self._running(index)[0][0])
+        found = [Moments(zeros, zeros, 2) if p is None else self.moments(p) for p in projections]
+        for mean, var, moments in zip(*self._running(index), found, strict=True):
+            move(mean, var, moments, weight)
+        return torch.stack([moments.mean for moments in found]), torch.stack([moments.var for moments in found])
+
+    def _fold(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
+        """Gain and bias that do what gain and bias do after normalisation by mean and variance, (J, C) each."""
         assert self.gain is not None
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        index = step_index(step, self.steps)
-        gain = self.gain * (self.running_var[index] + self.eps).rsqrt()
-        shift = (gain * self.running_mean[index]).sum(0)
+        gain = self.gain * (var + self.eps).rsqrt()
+        shift = (gain * mean).sum(0)
         return gain, -shift if self.bias is None else self.bias - shift
 
     def extra_repr(self) -> str:

@@ -63,11 +63,12 @@ class ProjectedPair(nn.Module):
         Raises:
             ValueError, TypeError: an argument has a wrong shape, dtype or device; the message names it.
         """
-        check_features("top", top, self.top_size, self.dims, self.top_projection.weight)
-        check_features("lateral", lateral, self.lateral_size, self.dims, self.lateral_projection.weight)
+        check_features("top", top, self.top_size, self.dims, self.top_projection)
+        check_features("lateral", lateral, self.lateral_size, self.dims, self.lateral_projection)
         from_top = project_top(self.top_projection, top, lateral.shape[2:])
         from_lateral = self.lateral_projection(lateral)
-        return self.combine(from_top, from_lateral, **self.preactivation([from_top, from_lateral], step))
+        gain, bias = self.preactivation([from_top, from_lateral], step)
+        return self.combine(from_top, from_lateral, gain=gain, bias=bias, **self.preactivation.options)
 
     def combine(self, top: Tensor, lateral: Tensor, **normalization: Any) -> Tensor:
         """The output for the two projections, given the keyword arguments gain, bias, norm and eps of the operators."""
