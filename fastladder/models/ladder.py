@@ -258,7 +258,7 @@ class LadderNetwork(nn.Module):
         projections, laterals = [], [hidden]
         for layer, deviation in zip(self.encoder, noise[1:], strict=True):
             projections.append(layer.projection(hidden))
-            laterals.append(_corrupt(layer.normalize(projections[-1], running=running), deviation))
+            laterals.append(_corrupt(layer.lateral(projections[-1], running=running), deviation))
             preactivation = layer.preactivation(laterals[-1])
             hidden = layer.activate(preactivation)
         return Encoding(projections, laterals, hidden, preactivation.flatten(1))
@@ -278,8 +278,8 @@ class LadderNetwork(nn.Module):
         if isinstance(input, Tensor) and input.shape[1:] != shape:
             raise ValueError(f"{name}: got shape {tuple(input.shape)}, needs (N, {', '.join(map(str, shape))})")
         check_features(name, input, shape[0], len(shape) - 1, self.combinators[0])
-        if self.norm == "batch" and not (running and self.track_running_stats) and len(input) < 2:
-            raise ValueError(f"{name}: got {len(input)} samples, needs 2 at least for the statistics of the batch")
+        if self.norm == "batch" and not (running and self.track_running_stats) and len(input) == 1:
+            raise ValueError(f"{name}: got 1 sample, needs 2 at least for the statistics of the batch")
 
     def _per_level(self, name: str, values: Any) -> list[float]:
         """One number for all levels, or one for each."""

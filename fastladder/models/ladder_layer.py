@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from fastladder.models.ladder_levels import LadderRow
 from fastladder.models.levels import Shape
+from fastladder.nn.batch_statistics import BatchNormalized, move
 from fastladder.reference.normalization import compute_dtype_of, per_channel
 
 ACTIVATIONS = {
@@ -18,7 +19,7 @@ ACTIVATIONS = {
 }
 
 
-class LadderLayer(nn.Module):
+class LadderLayer(BatchNormalized):
     r"""What turns the activations of one level into those of the next, in pieces.
 
     .. math::
@@ -62,13 +63,13 @@ class LadderLayer(nn.Module):
             if tensor is not None:
                 nn.init.zeros_(tensor)
 
-    def normalize(self, projection: Tensor, *, running: bool = False) -> Tensor:
+    def lateral(self, projection: Tensor, *, running: bool = False) -> Tensor:
         """z, by the statistics of the projection or, where there are any and they are asked for, the running ones."""
         if self.norm == "layer":
             return functional.layer_norm(projection, projection.shape[1:], eps=self.eps)
         if running and self.running_mean is not None:
             return functional.batch_norm(projection, self.running_mean, self.running_var, eps=self.eps)
-        return functional.batch_norm(projection, None, None, training=True, eps=self.eps)
+        return self.normalize(projection, self.eps)
 
     def preactivation(self, lateral: Tensor) -> Tensor:
         """a, what goes into the activation."""
@@ -82,8 +83,10 @@ class LadderLayer(nn.Module):
 
     def rescale(self, estimate: Tensor, projection: Tensor) -> Tensor:
         """Normalises an estimate of the lateral by the statistics of a projection."""
+        if self.norm == "batch":
+            return self.normalize(compute_dtype_of(estimate), self.eps, self.moments(projection))
         projection = compute_dtype_of(projection)
-        var, mean = torch.var_mean(projection, self._dims(projection), correction=0, keepdim=True)
+        var, mean = torch.var_mean(projection, tuple(range(1, projection.dim())), correction=0, keepdim=True)
         return (compute_dtype_of(estimate) - mean) * (var + self.eps).rsqrt()
 
     @torch.no_grad()
@@ -91,12 +94,7 @@ class LadderLayer(nn.Module):
         """Moves the running statistics by `weight` of the way to those of a projection."""
         assert self.running_mean is not None
         assert self.running_var is not None
-        var, mean = torch.var_mean(compute_dtype_of(projection), self._dims(projection))
-        for running, new in ((self.running_mean, mean), (self.running_var, var)):
-            running.add_((new - running) * weight)
-
-    def _dims(self, projection: Tensor) -> list[int]:
-        return [d for d in range(projection.dim()) if d != (0 if self.norm == "layer" else 1)]
+        move(self.running_mean, self.running_var, self.moments(projection), weight)
 
     def extra_repr(self) -> str:
         return f"activation={self.activation!r}, norm={self.norm!r}, eps={self.eps}"

@@ -13,7 +13,7 @@ from torch import nn
 
 from fastladder import nn as cells
 from fastladder.models import rows
-from fastladder.nn.convolution import padding_of
+from fastladder.nn.convolution import check_top, padding_of
 
 Shape = tuple[int, ...]  # (C, *S), without the batch
 
@@ -164,7 +164,7 @@ class ConvG1(DecoderCell):
     squash_gate: bool = False
 
     def build(self, top: Shape, lateral: Shape, *, stride: int, init: str, **options: Any) -> nn.Module:
-        return cells.ConvG1(
+        cell = cells.ConvG1(
             top[0],
             lateral[0],
             self.kernel_size,
@@ -175,6 +175,8 @@ class ConvG1(DecoderCell):
             dims=spatial_dims(top, lateral),
             **options,
         )
+        check_top(cell.projection, top[1:], lateral[1:])
+        return cell
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ class ConvG2(DecoderCell):
     norm: str = "layer"
 
     def build(self, top: Shape, lateral: Shape, *, stride: int, init: str, **options: Any) -> nn.Module:
-        return cells.ConvG2(
+        cell = cells.ConvG2(
             top[0],
             lateral[0],
             self.kernel_size,
@@ -195,6 +197,8 @@ class ConvG2(DecoderCell):
             dims=spatial_dims(top, lateral),
             **options,
         )
+        check_top(cell.top_projection, top[1:], lateral[1:])
+        return cell
 
 
 @dataclass(frozen=True)
@@ -205,7 +209,7 @@ class ConvG3(DecoderCell):
     norm: str = "layer"
 
     def build(self, top: Shape, lateral: Shape, *, stride: int, init: str, **options: Any) -> nn.Module:
-        return cells.ConvG3(
+        cell = cells.ConvG3(
             top[0],
             lateral[0],
             top[0],
@@ -215,6 +219,8 @@ class ConvG3(DecoderCell):
             dims=spatial_dims(top, lateral),
             **options,
         )
+        check_top(cell.top_projection, top[1:], lateral[1:])
+        return cell
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fastladder.models.levels import Dense, Level, Shape
 from fastladder.nn.activation import check_init
+from fastladder.nn.checks import check_shape
 from fastladder.ops.checks import check_flag, check_option
 
 ALIGNMENTS = ("inverse", "same")
@@ -86,7 +87,7 @@ class RLadder(nn.Module):
         if not isinstance(levels, Sequence) or not levels or not all(isinstance(level, Level) for level in levels):
             raise TypeError(f"levels: got {levels!r}, needs a sequence of Level")
         levels = list(levels)
-        self.input_shape: Shape = tuple(input_shape)
+        self.input_shape: Shape = check_shape("input_shape", input_shape)
         if not 2 <= len(self.input_shape) <= 4:
             raise ValueError(f"input_shape: got {self.input_shape}, needs (C, *S) with one to three spatial sizes")
         ends_dense = isinstance(levels[-1].encoder, Dense)
@@ -168,7 +169,19 @@ class RLadder(nn.Module):
             predictions.append(output.prediction)
             logits.append(output.logits)
             state = output.state
+        if len(logits) == 1 and not self.predict:
+            logits = [self._wait_for_decoder(output)]
         return RLadderOutput(_stack(predictions), _stack(logits), output.state)
+
+    @staticmethod
+    def _wait_for_decoder(output: RLadderOutput) -> Tensor:
+        """Logits that give gradients of zero to a decoder whose output would first be used by the second frame.
+
+        `DistributedDataParallel` waits for a gradient of every parameter.
+        """
+        assert output.logits is not None
+        decoded = [row.decoded for row in output.state if row.decoded is not None]
+        return output.logits + sum(d[:0].sum().to(output.logits.dtype) for d in decoded)
 
     def step(self, frame: Tensor, state: RLadderState | None = None, step: int = 0) -> RLadderOutput:
         """Runs over one frame: the encoder from the bottom up, then the decoder from the top down.
@@ -187,6 +200,8 @@ class RLadder(nn.Module):
             raise ValueError(
                 f"frame: got shape {tuple(frame.shape)}, needs (N, {', '.join(map(str, self.input_shape))})"
             )
+        if state is not None and (isinstance(state, Tensor) or not isinstance(state, Sequence)):
+            raise TypeError(f"state: got {type(state).__name__}, needs the state of an earlier output")
         if state is not None and len(state) != len(self.recurrent):
             raise ValueError(f"state: got {len(state)} rows, needs {len(self.recurrent)}")
         before = {} if state is None else dict(zip(self.recurrent, state, strict=True))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fastladder.models.ladder import LadderNetwork
 from fastladder.models.ladder_layer import LadderLayer
 from fastladder.models.ladder_levels import Dense
-from fastladder.nn.checks import check_size
+from fastladder.nn.checks import check_shape, check_size
 from fastladder.nn.tag import INITIAL_VARIANCE, Tag
 
 
@@ -77,7 +77,7 @@ class TaggerMapping(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
         """From features (M, 4, *D) to z and mask logits, (M, *D), and where it classifies logits (M, classes + 1)."""
         layer = self.input
-        hidden = layer.activate(layer.preactivation(layer.normalize(layer.projection(features.flatten(1)))))
+        hidden = layer.activate(layer.preactivation(layer.lateral(layer.projection(features.flatten(1)))))
         output = self.ladder.reconstruct(hidden)
         shape = (len(features), *self.data_shape)
         answer = (self.mean(output.reconstruction).view(shape), self.mask(output.reconstruction).view(shape))
@@ -94,7 +94,7 @@ class Tagger(nn.Module):
         p(c) = \frac{\sum_k p_k(c)}{\sum_{c'} \sum_k p_k(c')}, \qquad c, c' \text{ without "no class"}
 
     Args:
-        data_shape: \*D, of one sample.
+        data_shape: \*D, of one sample; an integer for a single dimension.
         widths: units of the projected input and of every level of the Ladder network above it.
         classes: C; None: it does not classify.
         groups, iterations, likelihood, noise, initial_mean, initial_variance, delta, legacy_variance, validate: as for
@@ -108,7 +108,7 @@ class Tagger(nn.Module):
 
     def __init__(
         self,
-        data_shape: Sequence[int],
+        data_shape: int | Sequence[int],
         widths: Sequence[int] = (2000, 1000, 500),
         *,
         classes: int | None = None,
@@ -127,6 +127,7 @@ class Tagger(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        data_shape = check_shape("data_shape", data_shape)
         if len(widths) < 2:
             raise ValueError(f"widths: got {tuple(widths)}, needs two levels at least")
         if classes is not None:
@@ -160,7 +161,7 @@ class Tagger(nn.Module):
             ValueError, TypeError: an argument has a wrong shape, dtype, device or value; the message names it.
         """
         output = self.tag(target, **options)
-        scores = tuple(combine_groups(answer[0], len(target)) for answer in output.answers if answer)
+        scores = tuple(combine_groups(answer[0], output.masks[0].shape[1]) for answer in output.answers if answer)
         return TaggerOutput(output.means, output.masks, output.costs, scores)
 
     def load_pretrained(self, state: dict[str, Tensor]) -> list[str]:
@@ -183,12 +184,12 @@ class Tagger(nn.Module):
         return list(shared)
 
 
-def combine_groups(logits: Tensor, samples: int) -> Tensor:
+def combine_groups(logits: Tensor, groups: int) -> Tensor:
     """The log probabilities (N, C) of all groups together.
 
     Args:
         logits: (N * K, C + 1), of every group, "no class" last.
-        samples: N.
+        groups: K.
     """
-    groups = logits.view(samples, -1, logits.shape[1]).log_softmax(2)[:, :, :-1]
-    return groups.logsumexp(1).log_softmax(1)
+    of_groups = logits.unflatten(0, (-1, groups)).log_softmax(2)[:, :, :-1]
+    return of_groups.logsumexp(1).log_softmax(1)

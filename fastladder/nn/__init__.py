@@ -1,6 +1,7 @@
 """Modules to drop into any model: recurrent cells, convolutional LSTM, decoder cells, and TAG around any network."""
 
 from fastladder.nn.batch_norm import StepBatchNorm
+from fastladder.nn.batch_statistics import synchronize_batch_norm, update_batch_norm
 from fastladder.nn.conv_g2 import ConvG2
 from fastladder.nn.conv_g3 import ConvG3
 from fastladder.nn.conv_gru_cell import ConvGRUCell
@@ -26,4 +27,6 @@ __all__ = [
     "StepBatchNorm",
     "Tag",
     "TagOutput",
+    "synchronize_batch_norm",
+    "update_batch_norm",
 ]

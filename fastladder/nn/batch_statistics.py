@@ -106,7 +106,7 @@ class RunningStatistics(BatchNormalized):
         return 1 / int(self.num_batches_tracked[index])
 
 
-def move(running_mean: Tensor, running_var: Tensor, moments: Moments, weight: float) -> None:
+def move(running_mean: Tensor, running_var: Tensor, moments: Moments, weight: Tensor | float) -> None:
     """Moves running statistics (C,) by `weight` of the way to those of a batch."""
     with torch.no_grad():
         running_mean.lerp_(moments.mean.to(running_mean), weight)

@@ -4,11 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from fastladder import ops
+from fastladder.nn.batch_statistics import BatchNormalized
 from fastladder.nn.checks import check_size
 from fastladder.ops.checks import NORMS, autocast, check_activation, check_eps, check_flag, check_leader, check_option
 
 
-class LadderCombinator(nn.Module):
+class LadderCombinator(BatchNormalized):
     r"""The combinator g of the Ladder network (Rasmus et al., 2015, Eq. 2), with parameters :math:`a_1` to
     :math:`a_{10}` per channel.
 
@@ -44,7 +45,7 @@ class LadderCombinator(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_size("channels", channels)
+        channels = check_size("channels", channels)
         check_option("norm", norm, NORMS)
         check_flag("squash_gate", squash_gate)
         check_eps(eps)
@@ -77,6 +78,8 @@ class LadderCombinator(nn.Module):
         check_activation("top", top, lateral.shape, lateral, "lateral")
         if self.norm == "none":
             return ops.ladder_combine(lateral, top, self.weight, squash_gate=self.squash_gate)
+        if self.norm == "batch" and self.synchronized:
+            return ops.ladder_combine(lateral, self.normalize(top, self.eps), self.weight, squash_gate=self.squash_gate)
         # (z - mu) v + mu = v z + (1 - v) mu is the cell G1 with v for its gate, and G1 normalises within its kernel.
         content, gate = self.weight.chunk(2)
         return ops.combine_g1(top, lateral, gate, content, norm=self.norm, squash_gate=self.squash_gate, eps=self.eps)

@@ -1,13 +1,15 @@
 """iTerative Amortized Grouping around any network."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fastladder.nn.checks import check_size
+from fastladder.nn.batch_statistics import BatchNormalized
+from fastladder.nn.checks import check_shape, check_size, reads_values
 from fastladder.nn.tag_likelihoods import Bernoulli, Gaussian
 from fastladder.ops.checks import NORMS, check_flag, check_option
 from fastladder.ops.grouping import DELTAS, MOST_GROUPS
@@ -48,7 +50,7 @@ class Tag(nn.Module):
     Args:
         mapping: a module from features (N * K, 4, *D), in the order z, m, delta, L, to a tuple of z and mask logits,
             (N * K, *D) each; whatever else it answers is handed on. With likelihood "bernoulli" its z are logits.
-        data_shape: *D, of one sample.
+        data_shape: *D, of one sample; an integer for a single dimension.
         groups: K, 1 to 32.
         iterations: T.
         likelihood: "gaussian" for real data, "bernoulli" for data of 0 and 1.
@@ -62,8 +64,8 @@ class Tag(nn.Module):
         norm: normalises what the mapping answers: "batch" (per element over samples and groups, by the statistics of
             the batch always), "layer" (over the elements of every group) or "none". z then has a gain and a bias per
             element, the mask logits one gain.
-        validate: whether values are checked, except under torch.compile: that a first mask sums to one, and that binary
-            data is binary.
+        validate: whether values are checked, except under torch.compile and torch.func: that a first mask sums to one,
+            and that binary data is binary.
 
     Raises:
         ValueError, TypeError: an argument is out of range; the message names it.
@@ -72,7 +74,7 @@ class Tag(nn.Module):
     def __init__(
         self,
         mapping: nn.Module,
-        data_shape: Sequence[int],
+        data_shape: int | Sequence[int],
         *,
         groups: int = 4,
         iterations: int = 3,
@@ -88,11 +90,8 @@ class Tag(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.data_shape = tuple(data_shape)
-        for size in self.data_shape:
-            check_size("data_shape", size)
-        check_groups(groups)
-        check_size("iterations", iterations)
+        self.data_shape = check_shape("data_shape", data_shape)
+        groups, iterations = check_groups(groups), check_size("iterations", iterations)
         check_option("likelihood", likelihood, LIKELIHOODS)
         check_option("delta", delta, DELTAS)
         check_option("norm", norm, NORMS)
@@ -100,16 +99,16 @@ class Tag(nn.Module):
         check_flag("validate", validate)
         self.groups, self.iterations, self.validate = groups, iterations, validate
         self.initial_mean = initial_mean
-        self.mapping = mapping
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.mapping = mapping if device is None and dtype is None else mapping.to(**factory)
         self.likelihood: Gaussian | Bernoulli
         if likelihood == "gaussian":
             self.likelihood = Gaussian(
-                noise, initial_variance=initial_variance, delta=delta, legacy_variance=legacy_variance
+                noise, initial_variance=initial_variance, delta=delta, legacy_variance=legacy_variance, **factory
             )
         else:
             self.likelihood = Bernoulli(noise)
-        self.readout = Readout(self.data_shape, norm)
-        self.to(device=device, dtype=dtype)
+        self.readout = Readout(self.data_shape, norm, **factory)
 
     def forward(
         self,
@@ -143,8 +142,7 @@ class Tag(nn.Module):
         """
         if groups is None:
             groups = self.groups if mask is None else mask.shape[1]
-        turns = self.iterations if iterations is None else iterations
-        check_size("iterations", turns)
+        turns = self.iterations if iterations is None else check_size("iterations", iterations)
         shape = self._check(target, noisy, mask, groups, remove)
         if noisy is None:
             chance = self.training if corrupt is None else corrupt
@@ -163,7 +161,7 @@ class Tag(nn.Module):
             mean = self.likelihood.mean(answer)
             means.append(mean)
             masks.append(mask)
-            costs.append(cost / max(1, target[0].numel()))
+            costs.append(cost / max(1, prod(self.data_shape)))
             answers.append(tuple(others))
         return TagOutput(tuple(means), tuple(masks), torch.stack(costs), tuple(answers))
 
@@ -171,7 +169,7 @@ class Tag(nn.Module):
         self, target: Tensor, noisy: Tensor | None, mask: Tensor | None, groups: int, remove: Tensor | None
     ) -> tuple[int, ...]:
         """Checks the arguments of `forward` and answers (N, K, *D)."""
-        check_groups(groups)
+        groups = check_groups(groups)
         if not isinstance(target, Tensor):
             raise TypeError(f"target: got {type(target).__name__}, needs a tensor")
         if target.shape[1:] != self.data_shape or not target.is_floating_point():
@@ -184,7 +182,7 @@ class Tag(nn.Module):
                 raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, needs {tuple(needed_shape)}")
         if remove is not None and remove.dtype != torch.bool:
             raise TypeError(f"remove: got dtype {remove.dtype}, needs torch.bool")
-        if self.validate and not torch.compiler.is_compiling():
+        if self.validate and reads_values(target):
             self.likelihood.check("target", target)
             if noisy is not None:
                 self.likelihood.check("noisy", noisy)
@@ -196,18 +194,18 @@ class Tag(nn.Module):
         return f"data_shape={self.data_shape}, groups={self.groups}, iterations={self.iterations}"
 
 
-class Readout(nn.Module):
+class Readout(BatchNormalized):
     """Normalises what a mapping answers: z with a gain and a bias per element, the mask logits with one gain."""
 
     eps = 1e-10
 
-    def __init__(self, data_shape: tuple[int, ...], norm: str) -> None:
+    def __init__(self, data_shape: tuple[int, ...], norm: str, **factory: Any) -> None:
         super().__init__()
         self.norm = norm
         if norm != "none":
-            self.mean_gain = nn.Parameter(torch.ones(data_shape))
-            self.mean_bias = nn.Parameter(torch.zeros(data_shape))
-            self.mask_gain = nn.Parameter(torch.ones(()))
+            self.mean_gain = nn.Parameter(torch.ones(data_shape, **factory))
+            self.mean_bias = nn.Parameter(torch.zeros(data_shape, **factory))
+            self.mask_gain = nn.Parameter(torch.ones((), **factory))
 
     def forward(self, mean: Tensor, mask_logits: Tensor) -> tuple[Tensor, Tensor]:
         """Of tensors (N, K, *D)."""
@@ -218,18 +216,18 @@ class Readout(nn.Module):
     def _normalize(self, x: Tensor) -> Tensor:
         if self.norm == "layer":
             return functional.layer_norm(x, x.shape[2:], eps=self.eps)
-        rows = x.flatten(0, 1).flatten(1)
-        return functional.batch_norm(rows, None, None, training=True, eps=self.eps).view(x.shape)
+        return self.normalize(x.flatten(0, 1).flatten(1), self.eps).view(x.shape)
 
     def extra_repr(self) -> str:
         return f"norm={self.norm!r}"
 
 
-def check_groups(groups: int) -> None:
+def check_groups(groups: int) -> int:
     """Refuses a number of groups that the operators do not take."""
-    check_size("groups", groups)
+    groups = check_size("groups", groups)
     if groups > MOST_GROUPS:
         raise ValueError(f"groups: got {groups}, needs {MOST_GROUPS} or less")
+    return groups
 
 
 def check_mask(mask: Tensor) -> None:

@@ -3,6 +3,8 @@
 Both have the same methods, over N samples, K groups and data dimensions *D.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -22,14 +24,16 @@ class Gaussian(nn.Module):
         legacy_variance: uses the v of the likelihood as a deviation in the evidence, as the authors' code does.
     """
 
-    def __init__(self, noise: float, *, initial_variance: float, delta: str, legacy_variance: bool) -> None:
+    def __init__(
+        self, noise: float, *, initial_variance: float, delta: str, legacy_variance: bool, **factory: Any
+    ) -> None:
         super().__init__()
         if not 0 < initial_variance < float("inf"):
             raise ValueError(f"initial_variance: got {initial_variance}, needs a number above 0")
         if not 0 <= noise < float("inf"):
             raise ValueError(f"noise: got {noise}, needs a standard deviation of 0 or more")
         self.noise, self.delta, self.legacy_variance = noise, delta, legacy_variance
-        self.weight = nn.Parameter(torch.tensor((initial_variance - 1 / initial_variance) / 2))
+        self.weight = nn.Parameter(torch.tensor((initial_variance - 1 / initial_variance) / 2, **factory))
 
     @property
     def variance(self) -> Tensor:
