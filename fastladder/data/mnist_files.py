@@ -8,16 +8,9 @@ import torch
 
 from fastladder.data.digits import Digits, Splits
 from fastladder.data.idx import DataError, read_idx
+from fastladder.data.mnist_folders import FILES, describe, find_copies, find_folders
 
 URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-
-# The official files and their md5 sums.
-FILES = {
-    "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-    "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
-    "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
-    "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
-}
 
 NAME_A_FOLDER = "name the folder that holds the four idx files (--data-dir or FASTLADDER_DATA)"
 REMEDY = f"{NAME_A_FOLDER}, or have them downloaded (--download, download=True)"
@@ -27,21 +20,27 @@ def mnist(folder: str | Path | None = None, *, download: bool = False) -> tuple[
     """MNIST: the 60,000 digits for training and the 10,000 for testing, 28 x 28.
 
     Args:
-        folder: where the four files lie, gzip or plain, either there or in its subfolder `mnist`. None looks in the
-            folder that the environment variable FASTLADDER_DATA names, and if it names none in the user's cache.
-        download: fetch the files that are missing into `folder`. They are checked against the official md5 sums.
+        folder: where the four files lie, or a folder above: they are looked for in it and below it in folders called
+            mnist or raw, in any case. That finds torchvision's `MNIST/raw`. The files are gzip or plain, and called as
+            on the official page or, with a dot before idx, as on Kaggle. All four have to lie together. None looks in
+            the folder that the environment variable FASTLADDER_DATA names, and if it names none in the user's cache.
+        download: if they are not found, fetch those that `folder/mnist` lacks into it. They are checked against the
+            official md5 sums.
 
     Raises:
-        DataError: a file is missing, damaged or not MNIST, or a download failed; the message says the remedy.
+        DataError: the files are missing, damaged or not MNIST, there are several that differ, or a download failed;
+            the message says what was found where, and the remedy.
     """
     folder = _folder(folder)
-    if download:
-        for name in FILES:
-            if _find(folder, name) is None:
-                _fetch(folder, name)
-    elif not folder.is_dir():
+    places = find_folders(folder)
+    if download and not places:
+        _fetch(folder / "mnist")
+        places = find_folders(folder)
+    if not folder.is_dir():
         raise DataError(f"{folder}: no such folder, MNIST is needed there: {REMEDY}")
-    return _read(folder, "train", 60_000), _read(folder, "t10k", 10_000)
+    if not places:
+        raise DataError(f"{folder}: no folder there holds all four files of MNIST: {describe(folder)}: {REMEDY}")
+    return _read(places, "train", 60_000), _read(places, "t10k", 10_000)
 
 
 def mnist_splits(folder: str | Path | None = None, *, download: bool = False) -> Splits:
@@ -65,38 +64,37 @@ def _cache() -> Path:
     return Path(pooch.os_cache("fastladder"))
 
 
-def _find(folder: Path, name: str) -> Path | None:
-    """The file, in the folder or its subfolder mnist, compressed or not."""
-    plain = name.removesuffix(".gz")
-    places = (place / file for place in (folder, folder / "mnist") for file in (name, plain))
-    return next((place for place in places if place.is_file()), None)
-
-
-def _fetch(folder: Path, name: str) -> None:
+def _fetch(folder: Path) -> None:
+    """Downloads the files that the folder lacks."""
     try:
         import pooch
     except ImportError:
         raise DataError("the download of MNIST needs pooch: pip install 'fastladder[train]'") from None
-    try:
-        pooch.retrieve(URL + name, known_hash=f"md5:{FILES[name]}", path=folder / "mnist", fname=name)
-    except (OSError, ValueError) as error:  # no network, a folder that cannot be written, a wrong md5
-        reason = " ".join(str(error).split())
-        raise DataError(f"{URL}{name}: the download to {folder / 'mnist'} failed ({reason}): {NAME_A_FOLDER}") from None
+    for name, md5 in FILES.items():
+        if find_copies(folder, name):
+            continue
+        try:
+            pooch.retrieve(URL + name, known_hash=f"md5:{md5}", path=folder, fname=name)
+        except (OSError, ValueError) as error:  # no network, a folder that cannot be written, a wrong md5
+            reason = " ".join(str(error).split())
+            raise DataError(f"{URL}{name}: the download to {folder} failed ({reason}): {NAME_A_FOLDER}") from None
 
 
-def _read(folder: Path, part: str, count: int) -> Digits:
-    images = _array(folder, f"{part}-images-idx3-ubyte.gz", (count, 28, 28))
-    labels = _array(folder, f"{part}-labels-idx1-ubyte.gz", (count,))
+def _read(places: list[Path], part: str, count: int) -> Digits:
+    images, _ = _array(places, f"{part}-images-idx3-ubyte.gz", (count, 28, 28))
+    labels, path = _array(places, f"{part}-labels-idx1-ubyte.gz", (count,))
     if labels.max() > 9:
-        raise DataError(f"{folder}: {part}-labels-idx1-ubyte.gz holds the label {labels.max()}, needs 0 to 9")
+        raise DataError(f"{path}: holds the label {labels.max()}, needs 0 to 9")
     return Digits(torch.from_numpy(images).float() / 255, torch.from_numpy(labels).long(), f"MNIST {part}")
 
 
-def _array(folder: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    path = _find(folder, name)
-    if path is None:
-        raise DataError(f"{folder}: holds no {name}, which MNIST needs: {REMEDY}")
+def _array(places: list[Path], name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, Path]:
+    """What the file holds, and its path. Where there are several, as gzip and plain, they have to hold the same."""
+    path, *copies = [copy for place in places for copy in find_copies(place, name)]
     array = read_idx(path)
+    for copy in copies:
+        if not np.array_equal(read_idx(copy), array):
+            raise DataError(f"{path} and {copy}: differ, and either may be MNIST: remove one, or {NAME_A_FOLDER}")
     if array.shape != shape or array.dtype != np.uint8:
         raise DataError(f"{path}: holds {array.dtype} of shape {array.shape}, MNIST needs uint8 of shape {shape}")
-    return array
+    return array, path

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -19,11 +20,19 @@ class MeanTeacher(nn.Module):
     where n counts the updates before this one, so that the teacher is at first the plain mean of the students it was
     moved to. Buffers, such as the running statistics of batch normalisation, are the teacher's own, from its own
     forward passes: unlike `torch.optim.swa_utils.AveragedModel`, which copies or averages those of the student. The
-    mean of a parameter of less than 32 bits is kept in float32 beside it.
+    mean of a parameter of less than 32 bits is kept in float32 beside it. Parameters of integers and booleans have no
+    mean: the teacher takes those of the student.
+
+    A student that was passed to `torch.compile`, `DataParallel`, `DistributedDataParallel` or Lightning's
+    `Fabric.setup` is the student within, here and in :meth:`update`. One that `fully_shard` shards has to be sharded
+    after its teacher is made, and then every process has to call :meth:`update`, which gathers the parameters.
 
     Args:
         student: is copied; the teacher starts from its weights. The copy is reached as `module`.
         decay: the largest a, from 0 to below 1.
+
+    Raises:
+        ValueError: the decay is out of range, or the student is sharded.
 
     Example:
         >>> student = torch.nn.Linear(2, 3)
@@ -40,12 +49,16 @@ class MeanTeacher(nn.Module):
         if not 0 <= decay < 1:
             raise ValueError(f"decay: got {decay}, needs 0 to below 1")
         self.decay = decay
-        self.module = copy.deepcopy(student).requires_grad_(False)
+        try:
+            self.module = copy.deepcopy(unwrapped(student)).requires_grad_(False)
+        except AssertionError as error:  # of fully_shard
+            raise ValueError(f"student: cannot be copied ({error}), needs to be sharded after its teacher") from None
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
-        own = dict(self.module.named_parameters())
+        own = dict(named_parameters(self.module))
         # A step of 1 - decay = 0.001 is less than bfloat16 resolves: a mean kept in it would stand still.
-        self.rounded = [name for name, value in own.items() if value.dtype.itemsize < 4]
-        self.means = nn.ParameterList(own[name].float() for name in self.rounded).requires_grad_(False)
+        self.rounded = [name for name, value in own.items() if has_mean(value) and torch.finfo(value.dtype).bits < 32]
+        wide = (own[name].to(torch.complex64 if own[name].is_complex() else torch.float32) for name in self.rounded)
+        self.means = nn.ParameterList(wide).requires_grad_(False)
 
     updates: Tensor
 
@@ -56,15 +69,21 @@ class MeanTeacher(nn.Module):
         Raises:
             ValueError: the student has other parameters than the teacher was made from.
         """
-        own, theirs = dict(self.module.named_parameters()), dict(student.named_parameters())
+        own, theirs = dict(named_parameters(self.module)), dict(named_parameters(student))
         if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in theirs.items()}:
             raise ValueError("student: got other parameters than the teacher's, needs the module it was made from")
         self.updates += 1
         weight = 1 - min(1 - 1 / self.updates.item(), self.decay)
         means = own | dict(zip(self.rounded, self.means, strict=True))
-        torch._foreach_lerp_(list(means.values()), [theirs[name].to(mean) for name, mean in means.items()], weight)
+        for name, mean in means.items():
+            theirs[name] = gathered(theirs[name], mean).to(mean)
+        averaged = [name for name, mean in means.items() if has_mean(mean)]
+        if averaged:
+            torch._foreach_lerp_([means[name] for name in averaged], [theirs[name] for name in averaged], weight)
         for name in self.rounded:
             own[name].copy_(means[name])
+        for name in own.keys() - averaged:
+            own[name].copy_(theirs[name])
 
     @torch.no_grad()
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -73,6 +92,44 @@ class MeanTeacher(nn.Module):
 
     def extra_repr(self) -> str:
         return f"decay={self.decay}"
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The module within the wrappers of torch and Lightning, in whatever order they were put on."""
+    if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        return unwrapped(module.module)
+    # By name, as the types would import the compiler of torch and Lightning: of torch.compile, and of Fabric.setup.
+    for within in ("_orig_mod", "_original_module"):
+        if hasattr(module, within):
+            return unwrapped(getattr(module, within))
+    return module
+
+
+def named_parameters(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Each parameter once, by the name that it has when neither the module nor a part of it is wrapped."""
+    seen = set()
+
+    def walk(module: nn.Module, prefix: str) -> Iterator[tuple[str, Tensor]]:
+        module = unwrapped(module)
+        for name, parameter in module.named_parameters(prefix, recurse=False):
+            if parameter not in seen:
+                seen.add(parameter)
+                yield name, parameter
+        for name, part in module.named_children():
+            yield from walk(part, f"{prefix}.{name}" if prefix else name)
+
+    return walk(module, "")
+
+
+def gathered(parameter: Tensor, mean: Tensor) -> Tensor:
+    """The whole of a parameter that is spread over processes, unless its mean is spread like it."""
+    if hasattr(parameter, "full_tensor") and not hasattr(mean, "full_tensor"):
+        return parameter.full_tensor()
+    return parameter
+
+
+def has_mean(value: Tensor) -> bool:
+    return value.is_floating_point() or value.is_complex()
 
 
 def consistency(student: Tensor, teacher: Tensor) -> Tensor:

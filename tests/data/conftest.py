@@ -13,7 +13,7 @@ def idx_bytes(array):
     return header + array.astype(array.dtype.newbyteorder(">")).tobytes()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_idx():
     def write(path, array):
         content = idx_bytes(array)
@@ -23,7 +23,7 @@ def write_idx():
     return write
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_mnist(write_idx):
     """Four files of the names, shapes and types of MNIST, filled with noise."""
 

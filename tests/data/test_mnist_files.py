@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from fastladder.data import DataError, OccludedMovingDigits, mnist, mnist_files, mnist_splits
+from fastladder.data import DataError, OccludedMovingDigits, mnist, mnist_files, mnist_splits, read_idx
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def served(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("subfolder", ["", "mnist"])
 @pytest.mark.parametrize("by", ["argument", "environment", "cache"])
-def test_where_mnist_is_looked_for(tmp_path, monkeypatch, write_mnist, subfolder, by):
+def test_which_folder_mnist_is_looked_for_in(tmp_path, monkeypatch, write_mnist, subfolder, by):
     """Also: compressed and plain files mix, and pixels are scaled by 255."""
     write_mnist(tmp_path / subfolder)
     monkeypatch.setenv("FASTLADDER_DATA", {"argument": "/nowhere", "environment": str(tmp_path), "cache": ""}[by])
@@ -63,7 +63,23 @@ def test_missing_folder(tmp_path):
 def test_missing_file(tmp_path, write_mnist):
     write_mnist(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(DataError, match=r"holds no train-labels-idx1-ubyte\.gz, .*--data-dir or FASTLADDER_DATA"):
+    with pytest.raises(DataError, match=r"but no train-labels-idx1-ubyte\.gz; .*--data-dir or FASTLADDER_DATA"):
+        mnist(tmp_path)
+
+
+@pytest.mark.parametrize("where", ["", "MNIST/raw"])
+def test_files_that_differ_are_refused(tmp_path, write_mnist, write_idx, where):
+    write_mnist(tmp_path)
+    one, other = tmp_path / "t10k-labels-idx1-ubyte.gz", tmp_path / where / "t10k-labels-idx1-ubyte"
+    if where:
+        write_mnist(tmp_path / where)
+        (tmp_path / where / one.name).unlink()
+    labels = read_idx(one)
+    write_idx(other, labels)
+    assert torch.equal(mnist(tmp_path)[1].labels, torch.from_numpy(labels).long())
+    labels[-1] = (labels[-1] + 1) % 10
+    write_idx(other, labels)
+    with pytest.raises(DataError, match=f"^{one} and {other}: differ, .*: remove one, or name the folder"):
         mnist(tmp_path)
 
 
@@ -110,6 +126,32 @@ def test_download_leaves_files_that_are_there(tmp_path, served, write_mnist):
     """Nothing is served here, so a request for any file would fail."""
     write_mnist(tmp_path / "target")
     assert mnist(tmp_path / "target", download=True)[0].fingerprint() == mnist(tmp_path / "target")[0].fingerprint()
+
+
+@pytest.fixture
+def served_mnist(served, write_mnist, write_idx, monkeypatch):
+    """The server's folder with four files that pass for the official ones."""
+    write_mnist(served)
+    for name in mnist_files.FILES:
+        if not (served / name).exists():
+            write_idx(served / name, read_idx(served / name.removesuffix(".gz")))
+        monkeypatch.setitem(mnist_files.FILES, name, hashlib.md5((served / name).read_bytes()).hexdigest())
+    return served
+
+
+def test_download_fetches_what_its_folder_lacks_whatever_lies_elsewhere(tmp_path, served_mnist):
+    target = tmp_path / "mnist"
+    target.mkdir()
+    for folder in ("FashionMNIST/raw", "MNIST/raw", "raw"):
+        (tmp_path / folder).mkdir(parents=True)
+        for name in list(mnist_files.FILES)[: 4 if "Fashion" in folder else 3]:
+            (tmp_path / folder / name).touch()
+    first, *others = mnist_files.FILES
+    plain = first.removesuffix(".gz")
+    (served_mnist / first).unlink()  # is not served: there is the plain file
+    (served_mnist / plain).rename(target / plain)
+    assert [len(part) for part in mnist(tmp_path, download=True)] == [60_000, 10_000]
+    assert {path.name for path in target.iterdir()} == {plain, *others}
 
 
 def test_download_of_the_real_files(tmp_path, served, mnist_folder):

@@ -110,10 +110,12 @@ def test_missing_data_folder(refused, tmp_path):
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_truncated_idx_file(suffix, refused, tmp_path):
     content = bytes([0, 0, 8, 3, 0, 0, 234, 96, 0, 0, 0, 28, 0, 0, 0, 28]) + bytes(1000)
+    for other in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", "train-labels-idx1-ubyte"):
+        (tmp_path / other).write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 0]))
     name = f"train-images-idx3-ubyte{suffix}"
     (tmp_path / name).write_bytes(gzip.compress(content)[:-9] if suffix else content)
     said = refused("train", "--config=paper", f"--data-dir={tmp_path}", f"--run={tmp_path / 'run'}")
-    assert name in said
+    assert f"{name}: " in said
     assert not (tmp_path / "run").exists()
 
 

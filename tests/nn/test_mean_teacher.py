@@ -9,6 +9,8 @@ import pickle
 import pytest
 import torch
 from torch import nn
+from torch.distributed import HashStore, destroy_process_group, fsdp, init_device_mesh, init_process_group
+from torch.nn.parallel import DistributedDataParallel
 
 from fastladder.models import RLadder, small
 from fastladder.nn import MeanTeacher, mean_teacher
@@ -112,6 +114,164 @@ def test_a_student_of_another_precision():
     teacher.update(copy.deepcopy(student).double())
     twin.update(student)
     assert_same_state(teacher, twin)
+
+
+@pytest.fixture
+def process_group():
+    init_process_group("gloo", store=HashStore(), rank=0, world_size=1)
+    yield
+    destroy_process_group()
+
+
+def set_up_by_fabric(module):
+    return pytest.importorskip("lightning").Fabric(accelerator="cpu", devices=1).setup(module)
+
+
+def compiled_in_place(module):
+    module.compile()
+    return module
+
+
+WRAPPERS = {
+    "compile": torch.compile,
+    "compile in place": compiled_in_place,
+    "DataParallel": nn.DataParallel,
+    "DistributedDataParallel": DistributedDataParallel,
+    "compile of DistributedDataParallel": lambda module: torch.compile(DistributedDataParallel(module)),
+    "DistributedDataParallel of compile": lambda module: DistributedDataParallel(torch.compile(module)),
+    "Fabric": set_up_by_fabric,
+    "parts": lambda module: nn.Sequential(torch.compile(module[0]), *module[1:3], DistributedDataParallel(module[3])),
+}
+EVERY_WRAPPER = pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
+
+
+@pytest.mark.usefixtures("process_group")
+@EVERY_WRAPPER
+def test_the_teacher_of_a_student_follows_it_wrapped(wrap):
+    student, _ = student_and_input("BatchNorm")
+    teacher, twin = MeanTeacher(student, decay=0.5), MeanTeacher(student, decay=0.5)
+    wrapped = wrap(copy.deepcopy(student))
+    for n in range(3):
+        walk(student, n)
+        walk(wrapped, n)
+        teacher.update(wrapped)
+        twin.update(student)
+    assert teacher.updates == 3
+    assert_same_state(teacher, twin)
+
+
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize("wrap", list(WRAPPERS.values())[:-1], ids=list(WRAPPERS)[:-1])
+def test_the_teacher_of_a_wrapped_student_is_a_copy_of_the_student_within(wrap):
+    student, x = student_and_input("BatchNorm")
+    teacher, twin = MeanTeacher(wrap(copy.deepcopy(student)), decay=0.5), MeanTeacher(student, decay=0.5)
+    assert type(teacher.module) is nn.Sequential
+    walk(student, 0)
+    teacher.update(student)
+    twin.update(student)
+    torch.testing.assert_close(teacher(x), twin(x), rtol=0, atol=0)
+    assert_same_state(teacher, twin)
+
+
+class Halved(nn.Module):
+    """A network of the user's own that holds another by the name under which torch's wrappers hold theirs."""
+
+    def __init__(self):
+        super().__init__()
+        self.module = nn.Linear(3, 4)
+
+    def forward(self, x):
+        return self.module(x) / 2
+
+
+def test_a_network_that_only_looks_like_a_wrapper_is_copied_whole():
+    student, x = Halved(), torch.rand(5, 3)
+    teacher = MeanTeacher(student)
+    assert torch.equal(teacher(x), student(x))
+    with pytest.raises(ValueError, match="student: got other parameters"):
+        teacher.update(student.module)
+
+
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize("teacher_too", [False, True])
+def test_a_student_that_is_sharded_after_its_teacher_was_made(teacher_too):
+    student = nn.Linear(3, 4)
+    teacher, twin = MeanTeacher(student, decay=0.5), MeanTeacher(student, decay=0.5)
+    mesh = init_device_mesh("cpu", (1,))
+    sharded = fsdp.fully_shard(copy.deepcopy(student), mesh=mesh)
+    if teacher_too:
+        fsdp.fully_shard(teacher.module, mesh=mesh)
+    for n in range(3):
+        with torch.no_grad():
+            for parameter in (*sharded.parameters(), *student.parameters()):
+                parameter.add_(n)
+        teacher.update(sharded)
+        twin.update(student)
+    for own, expected in zip(teacher.module.parameters(), twin.module.parameters(), strict=True):
+        torch.testing.assert_close(own.full_tensor() if teacher_too else own, expected)
+
+
+@pytest.mark.usefixtures("process_group")
+def test_a_student_that_is_sharded_before_its_teacher_is_made():
+    sharded = fsdp.fully_shard(nn.Linear(3, 4), mesh=init_device_mesh("cpu", (1,)))
+    with pytest.raises(ValueError, match=r"student: cannot be copied .*, needs to be sharded after its teacher"):
+        MeanTeacher(sharded)
+
+
+def test_a_student_without_parameters():
+    teacher, x = MeanTeacher(nn.ReLU()), torch.randn(5, 3)
+    teacher.update(nn.ReLU())
+    assert teacher.updates == 1
+    assert torch.equal(teacher(x), x.relu())
+
+
+class Parameters(nn.Module):
+    """Three parameters, one of the type in question."""
+
+    def __init__(self, values):
+        super().__init__()
+        self.first = nn.Parameter(torch.zeros(2))
+        self.values = nn.Parameter(values, requires_grad=False)
+        self.last = nn.Parameter(torch.zeros(3))
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int8, torch.uint8, torch.bool], ids=str)
+def test_parameters_that_have_no_mean_are_those_of_the_student(dtype):
+    student = Parameters(torch.tensor([0, 1, 0]).to(dtype))
+    teacher = MeanTeacher(student, decay=0.5)
+    assert set(teacher.state_dict()) == {"updates", "module.first", "module.values", "module.last"}
+    for step in ([1, 1, 0], [0, 0, 1]):
+        with torch.no_grad():
+            student.last += 1
+            student.values.copy_(torch.tensor(step))
+        teacher.update(student)
+        assert torch.equal(teacher.module.values, student.values)
+    assert teacher.module.last.tolist() == [1.5] * 3
+
+
+@pytest.mark.parametrize("dtype", [torch.complex32, torch.complex64, torch.complex128], ids=str)
+@pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
+def test_complex_parameters_are_averaged(dtype):
+    student = Parameters(torch.zeros(2, dtype=dtype))
+    teacher = MeanTeacher(student, decay=0.5)
+    for step in ([1, 2j], [3j, -2]):
+        with torch.no_grad():
+            student.values.copy_(torch.tensor(step))
+        teacher.update(student)
+    assert teacher.module.values.dtype == dtype
+    assert teacher.module.values.tolist() == [0.5 + 1.5j, -1 + 1j]
+
+
+def test_parameters_that_are_shared_move_once():
+    student = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    student[1].weight = student[0].weight
+    teacher, twin = MeanTeacher(student, decay=0.5), MeanTeacher(student[0], decay=0.5)
+    assert teacher.module[1].weight is teacher.module[0].weight
+    for n in range(2):
+        walk(student, n)
+        teacher.update(student)
+        twin.update(student[0])
+    assert torch.equal(teacher.module[1].weight, twin.module.weight)
 
 
 def test_buffers_are_the_teachers_own():
