@@ -1,4 +1,4 @@
-"""Builds the compiled extension; everything else about the package stands in pyproject.toml.
+"""Finds the packages and builds the compiled extension; everything else stands in pyproject.toml.
 
 fastladder._C       pybind11 module with the CPU kernels; left out, with a warning, where no C++ compiler works
 fastladder._C_cuda  the CUDA kernels; built where nvcc is found
@@ -8,6 +8,7 @@ TORCH_CUDA_ARCH_LIST       architectures, such as "8.0;9.0+PTX"; default: all th
 """
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -15,20 +16,22 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 from torch.utils.cpp_extension import BuildExtension, include_paths, library_paths
 
 TORCH_TARGET = "0x020a000000000000"  # LibTorch stable ABI of 2.10: one binary serves every later version
 CUDA_ARCHITECTURES = ["8.0", "9.0", "10.0", "12.0+PTX"]
 DEFINES = [("TORCH_TARGET_VERSION", TORCH_TARGET)]
-# Without errno and traps the compiler may vectorise; NaN and infinity keep their meaning (no -ffast-math). GCC's notes
-# on how vectors are passed (-Wpsabi) are for callers built by other compilers, of which there are none.
+# Without errno and traps the compiler may vectorise; NaN and infinity keep their meaning (no -ffast-math). Products and
+# sums are one instruction where there is one, which Clang would do only within an expression. Notes on how vectors are
+# passed (-Wpsabi) are for callers built by other compilers, of which there are none.
 CXX_FLAGS = [
     "-std=c++17",
     "-O3",
     "-g0",
     "-fno-math-errno",
     "-fno-trapping-math",
+    "-ffp-contract=fast",
     "-fvisibility=hidden",
     "-Wall",
     "-Wno-psabi",
@@ -37,8 +40,25 @@ CXX = shlex.split(os.environ.get("CXX", "g++"))  # links the CUDA kernels; may b
 NVCC_FLAGS = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-Xcompiler", "-fPIC,-fvisibility=hidden"]
 
 
+def packages() -> list[str]:
+    """Every package of the checkout, by the names they are installed under: kernels/ lies at the top."""
+    kernels = [f"fastladder.{name}" for name in find_packages(include=["kernels", "kernels.*"])]
+    return [*find_packages(include=["fastladder", "fastladder.*"]), *kernels]
+
+
 def sources(pattern: str) -> list[str]:
     return sorted(str(path) for path in Path("csrc").glob(pattern))
+
+
+def check_headers() -> None:
+    """Sources that lack a header are an error: the compiler's own only becomes a warning, which pip hides."""
+    included = {
+        header
+        for file in Path("csrc").rglob("*.*")
+        for header in re.findall(r'^#include "(.+)"$', file.read_text(), re.MULTILINE)
+    }
+    if missing := sorted(header for header in included if not Path("csrc", header).exists()):
+        raise SystemExit(f"the sources of fastladder are incomplete, csrc/ lacks {', '.join(missing)}")
 
 
 def cuda_home() -> Path | None:
@@ -80,6 +100,7 @@ class BuildExtensions(BuildExtension):
     """Compiles C++ as torch does and CUDA with nvcc, against the headers of any torch, with or without CUDA."""
 
     def run(self) -> None:
+        check_headers()
         try:
             super().run()
         except (Exception, SystemExit) as error:
@@ -171,4 +192,9 @@ def extensions() -> list[Extension]:
     return found
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExtensions.with_options(no_python_abi_suffix=False)})
+setup(
+    packages=packages(),
+    package_dir={"fastladder.kernels": "kernels"},
+    ext_modules=extensions(),
+    cmdclass={"build_ext": BuildExtensions.with_options(no_python_abi_suffix=False)},
+)

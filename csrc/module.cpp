@@ -3,26 +3,11 @@
 
 #include <string>
 
-namespace {
-
-const char* simd_level() {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f")) return "AVX-512";
-  if (__builtin_cpu_supports("avx2")) return "AVX2";
-  return "SSE2";
-#elif defined(__aarch64__)
-  return "NEON";
-#else
-  return "scalar";
-#endif
-}
+#include "cpu/clones.h"
 
 #ifndef FASTLADDER_CUDA_ARCHITECTURES
 #define FASTLADDER_CUDA_ARCHITECTURES ""
 #endif
-
-}  // namespace
 
 PYBIND11_MODULE(_C, module) {
   module.def(
@@ -30,11 +15,11 @@ PYBIND11_MODULE(_C, module) {
       [] {
         pybind11::dict info;
         info["compiler"] = __VERSION__;
-        info["simd"] = simd_level();
+        info["simd"] = fastladder::instruction_sets[fastladder::running_clone];
         info["torch_target"] =
             std::to_string(TORCH_TARGET_VERSION >> 56) + "." + std::to_string(TORCH_TARGET_VERSION >> 48 & 0xFF);
         info["cuda_architectures"] = FASTLADDER_CUDA_ARCHITECTURES;
         return info;
       },
-      "How the extension was built, and the SIMD level that this machine takes.");
+      "How the extension was built, and the instruction set of the kernels that run on this machine.");
 }

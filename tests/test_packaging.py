@@ -1,16 +1,26 @@
-"""A wheel, built and installed into a fresh environment, works outside the checkout; without a compiler too."""
+"""The source distribution, and the wheel built from it and installed into a fresh environment, work by themselves.
 
+Nothing here sees the checkout, so that what a distribution lacks is missed. The wheel is built once, with Clang where
+it is there, as the extension of the checkout mostly comes from GCC.
+"""
+
+import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from tests.csrc.clones import check_instructions, check_running
+
 ROOT = Path(__file__).parent.parent
+CLANG = shutil.which("clang++")
 USE = """
 import fastladder, json, pathlib, torch
 from fastladder import ops
@@ -23,31 +33,56 @@ print(json.dumps({
     "gradient": bool(projection.grad.abs().sum() > 0),
 }))
 """
+BUILD = """
+import json
+from fastladder.extension import module
+print(json.dumps([module.__file__, module.build_info()]))
+"""
+IMPORT = """
+import importlib, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+"""
+HELP = """
+from fastladder.cli import COMMANDS, main
+for command in COMMANDS:
+    try:
+        main([command, "--help"])
+    except SystemExit as stop:
+        assert stop.code == 0, command
+    else:
+        raise AssertionError(command)
+"""
+MINIATURE = """
+import sys
+from dataclasses import replace
+from fastladder.cli import main
+from fastladder.experiments.tables import Scale
+from fastladder.experiments.tagger import tables
+size = tables.scale_of((20, 5, 8), {"widths": [12, 8, 6], "learning_rate": 1e-3}, max_epochs=1, accelerator="cpu")
+size["data"]["batch_size"] = 5
+tables.TABLE1 = replace(tables.TABLE1, scales={"small": Scale("Hardly anything.", size)})
+sys.exit(main(["reproduce", "tagger-table1", "--row=layer"]))
+"""
+
+
+def attempt(*command, cwd, **environment):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("FASTLADDER", "PYTHON"))}
+    return subprocess.run(
+        [str(c) for c in command], cwd=cwd, env=clean | environment, capture_output=True, text=True, check=False
+    )
 
 
 def run(*command, cwd, **environment):
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("FASTLADDER", "PYTHON"))}
-    done = subprocess.run(
-        [str(c) for c in command], cwd=cwd, env=clean | environment, capture_output=True, text=True, check=False
-    )
+    done = attempt(*command, cwd=cwd, **environment)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
 
-def build_wheel(source, folder, **environment):
-    pip = (
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        source,
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-        "-w",
-        folder,
-    )
-    run(*pip, cwd=folder, **environment)
+def build_wheel(sdist, folder, **environment):
+    # The kernels for GPUs are checked on their own; here they would only cost time.
+    pip = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", folder)
+    run(*pip, sdist, cwd=folder, FASTLADDER_CUDA="0", **environment)
     (wheel,) = folder.glob("fastladder-*.whl")
     return wheel
 
@@ -64,54 +99,136 @@ def install(wheel, folder):
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    # The kernels for GPUs are checked on their own; here they would only cost time.
-    return build_wheel(ROOT, tmp_path_factory.mktemp("wheel"), FASTLADDER_CUDA="0")
+def files():
+    """Every file of the checkout that is not ignored."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return sorted({name for name in listed.split("\0") if name and (ROOT / name).exists()})
 
 
-def test_wheel_holds_the_package_and_nothing_else(wheel):
+@pytest.fixture(scope="module")
+def sdist(files, tmp_path_factory):
+    checkout, folder = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("sdist")
+    for name in files:
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, checkout / name)
+    run(sys.executable, "setup.py", "sdist", "--dist-dir", folder, cwd=checkout)
+    (archive,) = folder.glob("fastladder-*.tar.gz")
+    return archive
+
+
+@pytest.fixture
+def unpacked(sdist, tmp_path):
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    return tmp_path / sdist.name.removesuffix(".tar.gz")
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist, tmp_path_factory):
+    return build_wheel(sdist, tmp_path_factory.mktemp("wheel"), **({"CXX": CLANG} if CLANG else {}))
+
+
+@pytest.fixture(scope="module")
+def python(wheel, tmp_path_factory):
+    """The Python of an environment with the wheel."""
+    return install(wheel, tmp_path_factory.mktemp("installed") / "environment")
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    return folder
+
+
+def installed_name(file):
+    """Where a wheel has a file of the checkout; kernels/ lies at its top."""
+    return file if file.startswith("fastladder/") else f"fastladder/{file}"
+
+
+def test_sdist_holds_sources_and_tests_and_nothing_else(files, unpacked):
+    held = {str(path.relative_to(unpacked)) for path in unpacked.rglob("*") if path.is_file()}
+    for folder in ("csrc", "fastladder", "kernels", "tests"):
+        wanted = {name for name in files if name.startswith(f"{folder}/")}
+        assert {name for name in held if name.startswith(f"{folder}/")} == wanted
+    assert held >= {"setup.py", "pyproject.toml", "README.md", "LICENSE", "Makefile", "constraints.txt"}
+    assert not any(name.startswith(("bench/results", ".ci", ".git")) for name in held)
+
+
+def test_incomplete_sources_are_an_error(unpacked):
+    """Else the compiler's error would become a warning, which pip hides."""
+    (unpacked / "csrc" / "tensors.h").unlink()
+    done = attempt(sys.executable, "setup.py", "bdist_wheel", cwd=unpacked)
+    assert done.returncode != 0
+    assert "csrc/ lacks tensors.h" in done.stderr
+
+
+def test_wheel_holds_the_package_and_nothing_else(files, wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    tops = {name.split("/")[0] for name in names}
-    assert tops == {"fastladder", next(top for top in tops if top.endswith(".dist-info"))}
-    for needed in ("fastladder/kernels/lstm_gates.py", "fastladder/py.typed", "fastladder/nn/__init__.py"):
-        assert needed in names
-    assert any(name.startswith("fastladder/_C.") for name in names)
+    (metadata,) = {name.split("/")[0] for name in names if not name.startswith("fastladder/")}
+    assert metadata.endswith(".dist-info")
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    extension, held = set(), set()
+    for name in names:
+        if name.startswith("fastladder/"):
+            (extension if name.startswith("fastladder/_C.") else held).add(name)
+    assert len(extension) == 1
+    assert held == {installed_name(name) for name in files if name.startswith(("fastladder/", "kernels/"))}
 
 
-def test_wheel_works_outside_the_checkout(wheel, tmp_path):
-    python = install(wheel, tmp_path / "environment")
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    said = run(python, "-c", USE, cwd=elsewhere)
-    assert '"backend": "native"' in said
-    assert '"gradient": true' in said
-    assert str(tmp_path / "environment") in said
-    doctor = run(tmp_path / "environment" / "bin" / "fastladder", "doctor", cwd=elsewhere)
-    assert "native on cpu" in doctor
+def test_wheel_works_outside_the_checkout(python, elsewhere):
+    said = json.loads(run(python, "-c", USE, cwd=elsewhere))
+    assert said["backend"] == "native"
+    assert said["gradient"]
+    assert said["folder"].startswith(str(python.parent.parent))
+    report = run(python.parent / "fastladder", "doctor", cwd=elsewhere).splitlines()
+    (native,) = (line.split(maxsplit=3) for line in report if line.startswith("  native on cpu"))
+    assert native[3] == "runs"
 
 
-def test_installs_without_a_compiler(tmp_path):
-    source = tmp_path / "source"
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, files.split("\0")):
-        if (ROOT / name).exists():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, source / name)
-    wheels = tmp_path / "wheels"
-    wheels.mkdir()
+def test_every_module_imports(files, python, elsewhere):
+    sources = [name for name in files if name.startswith(("fastladder/", "kernels/")) and name.endswith(".py")]
+    modules = [installed_name(name).removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in sources]
+    run(python, "-c", IMPORT, *modules, cwd=elsewhere)
+
+
+def test_every_command_helps(python, elsewhere):
+    run(python, "-c", HELP, cwd=elsewhere)
+
+
+def test_reproduce_writes_its_report(python, elsewhere):
+    run(python, "-c", MINIATURE, cwd=elsewhere)
+    result = json.loads((elsewhere / "bench/results/tagger-table1/small/layer-0.json").read_text())
+    assert result["complete"]
+    assert "Tagger, layer norm" in (elsewhere / "RESULTS.md").read_text()
+
+
+@pytest.mark.skipif(CLANG is None, reason="there is no clang++ on the PATH")
+def test_clang_compiles_the_same_kernels(python, unpacked, elsewhere):
+    library, build = json.loads(run(python, "-c", BUILD, cwd=elsewhere))
+    assert "clang" in build["compiler"].lower()
+    if platform.machine() == "x86_64":
+        check_instructions(library)
+        check_running(library, build["simd"], python, cwd=elsewhere)
+    for folder in ("tests", "bench"):
+        shutil.copytree(unpacked / folder, elsewhere / folder)
+    pytest_some = ("-m", "pytest", "-q", "tests/ops/test_contract.py", "-k", "test_any_memory_layout or test_any_dtype")
+    run(python, *pytest_some, cwd=elsewhere)
+
+
+def test_installs_without_a_compiler(sdist, tmp_path):
     hidden = {"PATH": str(Path(sys.executable).parent), "CC": "no-compiler", "CXX": "no-compiler", "CUDA_HOME": ""}
-    wheel = build_wheel(source, wheels, **hidden)
+    wheel = build_wheel(sdist, tmp_path, **hidden)
     assert not any("_C." in name for name in zipfile.ZipFile(wheel).namelist())
 
     python = install(wheel, tmp_path / "environment")
-    said = run(python, "-c", USE, cwd=wheels)
-    assert '"backend": "reference"' in said
-    assert '"gradient": true' in said
-    doctor = run(tmp_path / "environment" / "bin" / "fastladder", "doctor", cwd=wheels)
+    said = json.loads(run(python, "-c", USE, cwd=tmp_path))
+    assert said["backend"] == "reference"
+    assert said["gradient"]
+    doctor = run(python.parent / "fastladder", "doctor", cwd=tmp_path)
     assert "absent" in doctor
     assert "install a C++ compiler" in doctor
-    asked = "import fastladder; fastladder.use_backend('native')"
-    failed = subprocess.run([str(python), "-c", asked], cwd=wheels, capture_output=True, text=True, check=False)
+    failed = attempt(python, "-c", "import fastladder; fastladder.use_backend('native')", cwd=tmp_path)
     assert failed.returncode != 0
     assert "install a C++ compiler" in failed.stderr

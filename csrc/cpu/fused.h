@@ -19,8 +19,9 @@ void layer_statistics(const Problem<Cell, T>& problem, int64_t n, Compute<T>* me
       const int64_t j = task / problem.groups, group = task % problem.groups;
       const T* data = problem.projections[j] + n * sample;
       const Moments moments =
-          scattered ? moments_of_segments(data + group * run, problem.shape.pixels, problem.width, run)
-                    : moments_of_segments(data + group * run * problem.shape.pixels, 1, 0, run * problem.shape.pixels);
+          scattered ? run_widest<moments_of_segments<T>>(data + group * run, problem.shape.pixels, problem.width, run)
+                    : run_widest<moments_of_segments<T>>(
+                          data + group * run * problem.shape.pixels, 1, 0, run * problem.shape.pixels);
       const int64_t at = problem.group(j, n, group);
       mean[at] = moments.mean;
       rstd[at] = moments.reciprocal_deviation(problem.eps);
@@ -40,9 +41,10 @@ void batch_statistics(const Problem<Cell, T>& problem, Compute<T>* mean, Compute
       const int64_t columns = std::min(step, problem.width - k);
       Moments moments[Lanes<Compute<T>>::count];
       if (shape.channels_last)
-        moments_of_columns(problem.projections[j] + k, shape.batch * shape.pixels, problem.width, columns, moments);
+        run_widest<moments_of_columns<T>>(
+            problem.projections[j] + k, shape.batch * shape.pixels, problem.width, columns, moments);
       else
-        moments[0] = moments_of_segments(
+        moments[0] = run_widest<moments_of_segments<T>>(
             problem.projections[j] + k * shape.pixels, shape.batch, problem.width * shape.pixels, shape.pixels);
       for (int64_t column = 0; column < columns; ++column) {
         mean[j * problem.width + k + column] = moments[column].mean;
@@ -74,9 +76,9 @@ void run_forward(const Problem<Cell, T>& problem, Compute<T>* mean, Compute<T>* 
       parallel_for(0, problem.rows(), grain_of(elements / problem.rows()), [&](int64_t first, int64_t last) {
         with_count<Cell>(problem.count, [&](auto count) {
           if (problem.shape.channels_last)
-            forward_rows<Cell, count.value, true>(problem, mean, rstd, n, first, last, outputs);
+            run_widest<forward_rows<Cell, count.value, true, T>>(problem, mean, rstd, n, first, last, outputs);
           else
-            forward_rows<Cell, count.value, false>(problem, mean, rstd, n, first, last, outputs);
+            run_widest<forward_rows<Cell, count.value, false, T>>(problem, mean, rstd, n, first, last, outputs);
         });
       });
     }
@@ -114,10 +116,10 @@ void run_backward(
           const int64_t begin = at * stretch, end = std::min(rows, begin + stretch);
           double* own = layer ? group_sums + at * groups * 2 : nullptr;
           if (problem.shape.channels_last)
-            backward_rows<Cell, count.value, true>(
+            run_widest<backward_rows<Cell, count.value, true, T>>(
                 problem, means, rstds, n, begin, end, gradients, grad_a, block_sums, own);
           else
-            backward_rows<Cell, count.value, false>(
+            run_widest<backward_rows<Cell, count.value, false, T>>(
                 problem, means, rstds, n, begin, end, gradients, grad_a, block_sums, own);
         }
       });
@@ -134,10 +136,10 @@ void run_backward(
   const auto second_half = [&](int64_t n, const Real* grad_a) {
     parallel_for(0, rows, grain_of(elements / rows), [&](int64_t first, int64_t last) {
       if (problem.shape.channels_last)
-        normalize_rows<Cell, true>(
+        run_widest<normalize_rows<Cell, true, T>>(
             problem, means, rstds, plain.get(), projected.get(), n, first, last, gradients, grad_a);
       else
-        normalize_rows<Cell, false>(
+        run_widest<normalize_rows<Cell, false, T>>(
             problem, means, rstds, plain.get(), projected.get(), n, first, last, gradients, grad_a);
     });
   };
@@ -156,7 +158,7 @@ void run_backward(
     }
   });
   parallel_for(0, sums_size, grain_of(blocks), [&](int64_t begin, int64_t end) {
-    add_blocks(sums.get(), blocks, sums_size, begin, end);
+    run_widest<add_blocks<Real>>(sums.get(), blocks, sums_size, begin, end);
   });
 
   // Where a number stands that would be at `index` if rows followed each other without a gap.

@@ -92,7 +92,7 @@ FASTLADDER_INLINE Lanes<Compute<T>> run_lanes(
 // A task is a stretch of pixels of one sample; its sum goes into `sums`, one for every task, unless that is null. The
 // problem comes by value, so that the compiler knows that no store changes it.
 template <class Formula, bool is_backward, class T, class Groups>
-FASTLADDER_CLONES void run_tasks(
+FASTLADDER_INLINE void run_tasks(
     const GroupProblem<T> problem, const Groups groups, bool past, int64_t begin, int64_t end, double* sums) {
   using Real = Compute<T>;
   using Vector = Lanes<Real>;
@@ -131,7 +131,7 @@ struct CpuGroups {
     const bool past = row_bytes % 64 == 0 && problem.batch * problem.groups * row_bytes >= streamed_bytes;
     with_groups<T>(problem.groups, [&](auto groups) {
       torch::stable::parallel_for(0, all, grain_of(task_elements), [&](int64_t begin, int64_t end) {
-        run_tasks<Formula, is_backward>(problem, groups, past, begin, end, sums.get());
+        run_widest<run_tasks<Formula, is_backward, T, decltype(groups)>>(problem, groups, past, begin, end, sums.get());
       });
     });
     const int64_t rows = is_backward ? 1 : problem.batch;

@@ -7,24 +7,12 @@
 #include <cstring>
 #include <type_traits>
 
+#include "cpu/clones.h"
 #include "formulas/activations.h"
 #include "precision.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
-#endif
-
-#define FASTLADDER_INLINE inline __attribute__((always_inline))
-
-// Functions with this attribute are compiled once per instruction set; the loader picks the best for the machine.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#if __GNUC__ >= 12
-#define FASTLADDER_CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
-#else
-#define FASTLADDER_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
-#endif
-#else
-#define FASTLADDER_CLONES
 #endif
 
 namespace fastladder {

@@ -52,7 +52,7 @@ FASTLADDER_INLINE void add_chunk(Moments& moments, const T* data, int64_t length
 
 // Moments of `segments` runs of `length` numbers, `stride` apart.
 template <class T>
-FASTLADDER_CLONES Moments moments_of_segments(const T* data, int64_t segments, int64_t stride, int64_t length) {
+FASTLADDER_INLINE Moments moments_of_segments(const T* data, int64_t segments, int64_t stride, int64_t length) {
   constexpr int64_t chunk = 4096;
   Moments moments;
   for (int64_t segment = 0; segment < segments; ++segment)
@@ -63,7 +63,7 @@ FASTLADDER_CLONES Moments moments_of_segments(const T* data, int64_t segments, i
 
 // Moments of the `width` columns (at most one vector) of a (rows, stride) matrix.
 template <class T>
-FASTLADDER_CLONES void moments_of_columns(
+FASTLADDER_INLINE void moments_of_columns(
     const T* data, int64_t rows, int64_t stride, int64_t width, Moments* moments) {
   using Vector = Lanes<Compute<T>>;
   constexpr int64_t chunk = 256;

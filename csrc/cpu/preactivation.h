@@ -115,7 +115,7 @@ FASTLADDER_INLINE Lanes<Compute<T>> load_ahead(const T* source, int64_t next, Lo
 }
 
 template <class Cell, int J, bool channels_last, class T>
-FASTLADDER_CLONES void forward_rows(
+FASTLADDER_INLINE void forward_rows(
     const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds, int64_t n, int64_t begin,
     int64_t end, T* const* outputs) {
   using Real = Compute<T>;
@@ -165,7 +165,7 @@ constexpr int64_t sum_stride(int64_t channels) {
 // to those of earlier calls. Layer norm wants more, of these rows only: gain grad_a and gain grad_a xhat for every
 // projection and normalisation group, (J, groups, 2).
 template <class Cell, int J, bool channels_last, class T>
-FASTLADDER_CLONES void backward_rows(
+FASTLADDER_INLINE void backward_rows(
     const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds, int64_t n, int64_t begin,
     int64_t end, const Gradients<Cell, T>& gradients, Compute<T>* grad_a_sample, Compute<T>* sums, double* group_sums) {
   using Real = Compute<T>;
@@ -258,7 +258,7 @@ FASTLADDER_CLONES void backward_rows(
 // grad_p = rstd (gain grad_a - plain - projected xhat), where `plain` and `projected`, which stand like the statistics,
 // are the means of gain grad_a and of gain grad_a xhat over the normalisation group.
 template <class Cell, bool channels_last, class T>
-FASTLADDER_CLONES void normalize_rows(
+FASTLADDER_INLINE void normalize_rows(
     const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds, const Compute<T>* plain,
     const Compute<T>* projected, int64_t n, int64_t begin, int64_t end, const Gradients<Cell, T>& gradients,
     const Compute<T>* grad_a_sample) {
@@ -293,7 +293,7 @@ FASTLADDER_CLONES void normalize_rows(
 // Adds up blocks of `count` sums, from `begin` to `end`, into the first block. In order and in double, so the result is
 // the same for any number of threads.
 template <class Real>
-FASTLADDER_CLONES void add_blocks(Real* sums, int64_t blocks, int64_t count, int64_t begin, int64_t end) {
+FASTLADDER_INLINE void add_blocks(Real* sums, int64_t blocks, int64_t count, int64_t begin, int64_t end) {
   constexpr int64_t step = 256;
   for (; begin < end; begin += step) {
     const int64_t length = std::min(step, end - begin);
