@@ -65,17 +65,11 @@ class ProjectedG1(nn.Module):
         check_features("top", top, self.top_size, self.dims, self.projection)
         check_features("lateral", lateral, self.lateral_size, self.dims, self.projection)
         projection = self.project(top, lateral.shape[2:])
-        gain, bias = self.preactivation([projection], step)
-        return ops.combine_g1(
-            projection,
-            lateral,
-            self.gate,
-            self.content,
-            gain=None if gain is None else gain[0],
-            bias=bias,
-            squash_gate=self.squash_gate,
-            **self.preactivation.options,
-        )
+        arguments: dict[str, Any] = self.preactivation([projection], step)
+        if "gain" in arguments:
+            arguments["gain"] = arguments["gain"][0]
+        arguments |= self.preactivation.options
+        return ops.combine_g1(projection, lateral, self.gate, self.content, squash_gate=self.squash_gate, **arguments)
 
     def project(self, top: Tensor, size: torch.Size) -> Tensor:
         """The projection of `top` at the spatial size of the lateral."""

@@ -67,12 +67,12 @@ class GatedCell(nn.Module):
         projections = [projected, *(self._project(*each, like=projected) for each in inputs)]
         check_features("state[1]", cell, self.hidden_size, self.dims)
         check_spatial("state[1]", cell, projected)
-        gain, bias = self.preactivation(projections, step)
+        arguments = self.preactivation(projections, step)
         for _, missing, size, projection in inputs:
             if missing is None and (zero := zero_gradient(projection, size, projected)) is not None:
-                bias = zero.expand(4 * self.hidden_size) if bias is None else bias + zero
+                arguments["bias"] = arguments.get("bias", projected.new_zeros(4 * self.hidden_size)) + zero
         present = [p for p in projections if p is not None]
-        return ops.lstm_gates(present, cell, gain=gain, bias=bias, **self.preactivation.options)
+        return ops.lstm_gates(present, cell, **arguments, **self.preactivation.options)
 
     def _project(
         self, name: str, tensor: Tensor | None, size: int, projection: nn.Module, *, like: Tensor

@@ -70,15 +70,15 @@ class Preactivation(RunningStatistics):
             nn.init.zeros_(self.bias)
         self.reset_running_stats()
 
-    def forward(self, projections: Sequence[Tensor | None], step: int = 0) -> tuple[Tensor | None, Tensor | None]:
-        """The gain and the bias with which an operator takes the projections that are there.
+    def forward(self, projections: Sequence[Tensor | None], step: int = 0) -> dict[str, Tensor]:
+        """The keyword arguments gain and bias with which an operator takes the projections that are there.
 
         Args:
             projections: J tensors (N, C, *S), or None for those that are zero.
             step: the time step, for the running statistics.
 
         Returns:
-            gain (J', C), of the J' projections that are there, and bias (C,); None where there is none.
+            "gain", (J', C) for the J' projections that are there, and "bias", (C,); what there is not is left out.
         """
         gain: Tensor | None = self.gain
         bias: Tensor | None = self.bias
@@ -92,11 +92,11 @@ class Preactivation(RunningStatistics):
                 gain, bias = self._fold(*self._running(index))
         if gain is not None and any(p is None for p in projections):
             gain = torch.stack([row for row, p in zip(gain, projections, strict=True) if p is not None])
-        return gain, bias
+        return {name: tensor for name, tensor in {"gain": gain, "bias": bias}.items() if tensor is not None}
 
     @property
     def options(self) -> dict[str, Any]:
-        """The arguments norm and eps with which an operator takes gain and bias."""
+        """The keyword arguments norm and eps with which an operator takes gain and bias."""
         folded = self.norm == "batch" and (self.synchronized or not self.training)
         return {"norm": "none" if folded else self.norm, "eps": self.eps}
 

@@ -67,8 +67,8 @@ class ProjectedPair(nn.Module):
         check_features("lateral", lateral, self.lateral_size, self.dims, self.lateral_projection)
         from_top = project_top(self.top_projection, top, lateral.shape[2:])
         from_lateral = self.lateral_projection(lateral)
-        gain, bias = self.preactivation([from_top, from_lateral], step)
-        return self.combine(from_top, from_lateral, gain=gain, bias=bias, **self.preactivation.options)
+        arguments = self.preactivation([from_top, from_lateral], step)
+        return self.combine(from_top, from_lateral, **arguments, **self.preactivation.options)
 
     def combine(self, top: Tensor, lateral: Tensor, **normalization: Any) -> Tensor:
         """The output for the two projections, given the keyword arguments gain, bias, norm and eps of the operators."""
