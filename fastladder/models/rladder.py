@@ -147,7 +147,7 @@ class RLadder(nn.Module):
             RowState(zeros(level), zeros(level), zeros(level) if self.feedback else None) for level in self.recurrent
         )
 
-    def forward(self, frames: Tensor, state: RLadderState | None = None, *, step: int = 0) -> RLadderOutput:
+    def forward(self, frames: Tensor, state: RLadderState | None = None, step: int = 0) -> RLadderOutput:
         """Runs over a sequence.
 
         Args:

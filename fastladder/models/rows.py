@@ -26,7 +26,7 @@ class NormalizedConv(nn.Module):
     def reset_parameters(self) -> None:
         reset_children(self)
 
-    def forward(self, input: Tensor, *, step: int = 0) -> Tensor:
+    def forward(self, input: Tensor, step: int = 0) -> Tensor:
         return self.norm(self.convolution(input), step).relu()
 
 
@@ -37,14 +37,14 @@ class Pool(nn.Module):
         super().__init__()
         self.pool = pool
 
-    def forward(self, input: Tensor, *, step: int = 0) -> Tensor:
+    def forward(self, input: Tensor, step: int = 0) -> Tensor:
         return self.pool(input)
 
 
 class FlatLinear(nn.Linear):
     """A dense row of the encoder, over all channels and positions of what lies below."""
 
-    def forward(self, input: Tensor, *, step: int = 0) -> Tensor:
+    def forward(self, input: Tensor, step: int = 0) -> Tensor:
         return super().forward(input.flatten(1))
 
 
@@ -52,7 +52,7 @@ class FlatLSTMCell(LSTMCell):
     """A dense LSTM over all channels and positions of what lies below."""
 
     def forward(
-        self, input: Tensor, state: State | None = None, feedback: Tensor | None = None, *, step: int = 0
+        self, input: Tensor, state: State | None = None, feedback: Tensor | None = None, step: int = 0
     ) -> State:
         return super().forward(input.flatten(1), state, feedback, step=step)
 
@@ -60,12 +60,12 @@ class FlatLSTMCell(LSTMCell):
 class FlatG1(G1):
     """The dense decoder cell G1 over all channels and positions of top and lateral."""
 
-    def forward(self, top: Tensor, lateral: Tensor, *, step: int = 0) -> Tensor:
+    def forward(self, top: Tensor, lateral: Tensor, step: int = 0) -> Tensor:
         return super().forward(top.flatten(1), lateral.flatten(1), step=step).view(lateral.shape)
 
 
 class Broadcast(nn.Module):
     """The inverse of an average pool over all positions: every position gets what comes from the top."""
 
-    def forward(self, top: Tensor, lateral: Tensor, *, step: int = 0) -> Tensor:
+    def forward(self, top: Tensor, lateral: Tensor, step: int = 0) -> Tensor:
         return top.expand_as(lateral)

@@ -48,7 +48,7 @@ class ProjectedG1(nn.Module):
         fill_activation(self.gate, self.init, GATE)
         fill_activation(self.content, self.init, CONTENT)
 
-    def forward(self, top: Tensor, lateral: Tensor, *, step: int = 0) -> Tensor:
+    def forward(self, top: Tensor, lateral: Tensor, step: int = 0) -> Tensor:
         """Mixes the lateral with what the top says.
 
         Args:

@@ -39,7 +39,7 @@ class GatedCell(nn.Module):
             nn.init.constant_(self.preactivation.bias[self.hidden_size : 2 * self.hidden_size], self.forget_bias)
 
     def forward(
-        self, input: Tensor, state: State | None = None, feedback: Tensor | None = None, *, step: int = 0
+        self, input: Tensor, state: State | None = None, feedback: Tensor | None = None, step: int = 0
     ) -> State:
         """One time step.
 

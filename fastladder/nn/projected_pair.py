@@ -49,7 +49,7 @@ class ProjectedPair(nn.Module):
         """Convolutions as `torch.nn.Conv2d` draws them, gains 1 and biases 0."""
         reset_children(self)
 
-    def forward(self, top: Tensor, lateral: Tensor, *, step: int = 0) -> Tensor:
+    def forward(self, top: Tensor, lateral: Tensor, step: int = 0) -> Tensor:
         """Decodes the lateral in the light of the top.
 
         Args:

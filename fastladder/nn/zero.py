@@ -19,8 +19,8 @@ def zero_gradient(module: nn.Module, size: int, like: Tensor) -> Tensor | None:
     """0, whose backward pass gives the parameters of a module that is not needed gradients of zero.
 
     `torch.nn.LSTM` gives its hidden weights such gradients where there is a single time step and no state, and
-    `DistributedDataParallel` waits for them. The module runs on two samples of zeros, none of whose results count; a single
-    one would not do where a user put a batch normalisation into the module.
+    `DistributedDataParallel` waits for them. The module runs on two samples of zeros, none of whose results count; one
+    would not do where a user put a batch normalisation into the module.
 
     Args:
         module: from (N, size, *S) to any result.

@@ -7,47 +7,13 @@ import pickle
 import pytest
 import torch
 
-from fastladder.nn import G1, ConvG1, ConvG2, ConvG3, ConvGRUCell, ConvLSTM, ConvLSTMCell, LSTMCell, StepBatchNorm
-
-
-def maps(channels, size=6, batch=3):
-    return torch.randn(batch, channels, size, size)
-
-
-MODULES = {
-    "LSTMCell": (lambda **o: LSTMCell(3, 4, norm="layer", feedback_size=2, **o),
-                 lambda: (torch.randn(3, 3), (torch.randn(3, 4), torch.randn(3, 4)), torch.randn(3, 2))),
-    "LSTMCell-batch": (lambda **o: LSTMCell(3, 4, norm="batch", **o),
-                       lambda: (torch.randn(3, 3), (torch.randn(3, 4), torch.randn(3, 4)))),
-    "ConvLSTMCell": (lambda **o: ConvLSTMCell(3, 4, 3, stride=2, norm="layer", feedback_size=2, **o),
-                     lambda: (maps(3), (maps(4, 3), maps(4, 3)), maps(2, 3))),
-    "ConvGRUCell": (lambda **o: ConvGRUCell(3, 4, 3, **o), lambda: (maps(3), maps(4))),
-    "ConvLSTM": (lambda **o: ConvLSTM(3, 4, 3, 2, norm="layer", bidirectional=True, **o),
-                 lambda: (torch.randn(3, 2, 3, 5, 5), (torch.randn(4, 2, 4, 5, 5), torch.randn(4, 2, 4, 5, 5)))),
-    "G1": (lambda **o: G1(3, 4, **o), lambda: (torch.randn(3, 3), torch.randn(3, 4))),
-    "ConvG1": (lambda **o: ConvG1(3, 4, 4, stride=2, **o), lambda: (maps(3, 3), maps(4))),
-    "ConvG2": (lambda **o: ConvG2(3, 4, 3, stride=2, **o), lambda: (maps(3, 3), maps(4))),
-    "ConvG3": (lambda **o: ConvG3(3, 4, 5, 6, stride=2, **o), lambda: (maps(3, 3), maps(4))),
-    "StepBatchNorm": (lambda **o: StepBatchNorm(3, steps=2, **o), lambda: (maps(3), 1)),
-}  # fmt: skip
+from tests.nn.modules import MODULES, cast, tensors
 
 
 @pytest.fixture(params=MODULES)
 def module(request):
     torch.manual_seed(1)
     return MODULES[request.param]
-
-
-def tensors(nested):
-    if isinstance(nested, torch.Tensor):
-        return [nested]
-    return [t for part in nested for t in tensors(part)] if isinstance(nested, tuple | list) else []
-
-
-def cast(nested, **options):
-    if isinstance(nested, torch.Tensor):
-        return nested.to(**options)
-    return tuple(cast(part, **options) for part in nested) if isinstance(nested, tuple | list) else nested
 
 
 def assert_same(a, b, **tolerance):
