@@ -1,3 +1,4 @@
+import resource
 import signal
 import time
 from types import SimpleNamespace
@@ -46,3 +47,11 @@ def epoch_takes(monkeypatch):
         monkeypatch.setattr(callbacks, "time", clock)
 
     return take
+
+
+@pytest.fixture
+def disk_full():
+    """Lets no file become larger than some bytes until the test ends: what is beyond them cannot be written."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)

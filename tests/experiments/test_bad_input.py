@@ -63,7 +63,7 @@ def finished(tiny, tmp_path_factory):
         (["train", "--trainer.accelerator=abacus"], ["trainer", "abacus"]),
         (["train", "--minutes=0"], ["minutes", "0"]),
         (["train", "--resume"], ["last.ckpt"]),
-        (["evaluate"], ["best.ckpt"]),
+        (["evaluate"], ["runs/train", "no such run"]),
         (["evaluate", "--nope=3"], ["--nope"]),
         (["demo", "--nope=3"], ["--nope"]),
         (["doctor", "--nope"], ["--nope"]),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fastladder.experiments.errors import RunError
-from fastladder.experiments.ladder import LADDER_MNIST, NETWORKS, build
+from fastladder.experiments.ladder import FEW_LABELS, LADDER_MNIST, NETWORKS
 from fastladder.experiments.tables import TABLES, find_table
 from fastladder.experiments.tagger import GroupedData
 from fastladder.models import LadderNetwork
@@ -61,4 +61,4 @@ def test_digits_are_shown_as_they_are():
 
 def test_an_unknown_network_is_refused():
     with pytest.raises(RunError, match="network: got 'cnn', needs one of mlp, conv, small-mlp, small-conv"):
-        build({"seed": 0, **SMALL.configuration, "model": {"network": "cnn"}})
+        FEW_LABELS.build({"seed": 0, **SMALL.configuration, "model": {"network": "cnn"}})

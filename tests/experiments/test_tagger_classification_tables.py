@@ -7,11 +7,9 @@ import torch
 
 from fastladder.experiments.errors import NonFiniteCostError, RunError
 from fastladder.experiments.tables import TABLES, Scale, find_table, paper_numbers
-from fastladder.experiments.tagger import tables as unsupervised
 from fastladder.experiments.tagger.classification_tables import (
     TEXTURES1,
     TEXTURES2,
-    build,
     changes_of_rows,
     ladder,
     pretraining,
@@ -20,6 +18,8 @@ from fastladder.experiments.tagger.classification_tables import (
 )
 from fastladder.experiments.tagger.classification_task import ClassificationTask
 from fastladder.experiments.tagger.classifiers import CLASSIFIERS
+from fastladder.experiments.tagger.grouping import GROUPING
+from fastladder.experiments.tagger.textured_digits import TEXTURED_DIGITS
 from fastladder.experiments.training import RunFolder
 from tests.experiments.reproducing import reproduce, result
 
@@ -138,7 +138,7 @@ def test_a_first_training_of_another_configuration_is_refused(tmp_path, monkeypa
 
 
 def test_a_cost_that_is_no_number_is_refused():
-    task, data = build(TINY1.configuration(TINY1.row("mlp"), "small", 0))
+    task, data = TEXTURED_DIGITS.build(TINY1.configuration(TINY1.row("mlp"), "small", 0))
     data.setup("fit")
     (batch, *_) = data.train_dataloader()
     with torch.no_grad():
@@ -167,7 +167,7 @@ def test_the_first_training_knows_of_no_labels():
 def test_wrong_values_are_refused_by_name(section, wrong, message):
     configuration = TINY1.configuration(TINY1.row("mlp"), "small", 0)
     with pytest.raises(RunError, match=message):
-        build({**configuration, section: {**configuration[section], **wrong}})
+        TEXTURED_DIGITS.build({**configuration, section: {**configuration[section], **wrong}})
 
 
 @pytest.mark.parametrize("name", ["tagger-table2-textures1", "tagger-table2-textures2"])
@@ -193,4 +193,4 @@ def test_a_pretrained_network_of_the_package_fits_the_one_that_classifies():
         options = ("groups", "likelihood", "initial_mean", "norm")
         assert [first[name] for name in options] == [second[name] for name in options]
         assert pretraining(configuration)["trainer"]["max_epochs"] > configuration["trainer"]["max_epochs"]
-        unsupervised.build(pretraining(configuration) | {"data": {"sizes": [100, 1, 1], "source": "bundled"}})
+        GROUPING.build(pretraining(configuration) | {"data": {"sizes": [100, 1, 1], "source": "bundled"}})

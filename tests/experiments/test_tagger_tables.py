@@ -8,7 +8,8 @@ import torch
 from fastladder.experiments.errors import NonFiniteCostError, RunError
 from fastladder.experiments.tables import TABLES, Scale, find_table
 from fastladder.experiments.tagger import TaggerTask
-from fastladder.experiments.tagger.tables import TABLE1, TRANSFER, build, scale_of
+from fastladder.experiments.tagger.grouping import GROUPING
+from fastladder.experiments.tagger.tables import TABLE1, TRANSFER, scale_of
 from fastladder.experiments.training import RunFolder
 from tests.experiments.reproducing import reproduce, result
 
@@ -86,7 +87,7 @@ def test_training_lowers_the_cost(folder):
 
 
 def test_a_cost_that_is_no_number_is_refused():
-    task, data = build({"seed": 0, **CONFIGURATION})
+    task, data = GROUPING.build({"seed": 0, **CONFIGURATION})
     task.chance = torch.Generator()
     data.setup("fit")
     (batch,) = data.val_dataloader()
@@ -105,7 +106,7 @@ def test_wrong_values_are_refused_by_name():
     ):
         configuration = {"seed": 0, **CONFIGURATION, section: {**CONFIGURATION[section], **wrong}}
         with pytest.raises(RunError, match=message):
-            build(configuration)
+            GROUPING.build(configuration)
 
 
 @pytest.mark.parametrize("name", ["tagger-table1", "tagger-transfer"])
