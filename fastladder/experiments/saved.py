@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
 
+import torch
 from torch import nn
 
 from fastladder.experiments.callbacks import RECORD
@@ -66,7 +67,10 @@ def read_run(path: Path) -> SavedRun[Any, Any]:
     checkpoint = read_checkpoint(path)
     if "experiment" not in checkpoint[RECORD]:
         raise RunError(f"{path}: does not say of which experiment it is, as it is from an older version; train it anew")
-    return SavedRun(path, checkpoint, find_experiment(checkpoint[RECORD]["experiment"]))
+    try:
+        return SavedRun(path, checkpoint, find_experiment(checkpoint[RECORD]["experiment"]))
+    except RunError as error:
+        raise RunError(f"{path}: {error}") from None
 
 
 def read_run_of(experiment: Experiment[Task, Data], path: Path) -> SavedRun[Task, Data]:
@@ -105,7 +109,8 @@ def load(run: str | Path) -> nn.Module:
     """The trained network of a run; see `fastladder.experiments.load`."""
     saved = read_run(find_checkpoint(Path(run)))
     try:
-        task = saved.experiment.task(saved.configuration)
+        with torch.random.fork_rng([]):  # the initial weights are drawn for nothing
+            task = saved.experiment.task(saved.configuration)
     except (TypeError, ValueError) as error:
         raise RunError(f"{saved.path}: has a configuration that this version does not take ({error})") from None
     load_weights(task, saved.checkpoint, saved.path)

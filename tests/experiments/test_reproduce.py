@@ -19,6 +19,8 @@ from fastladder.experiments.occluded_moving_digits.tables import ERROR, PREDICTI
 from fastladder.experiments.reproduce import make_parser
 from fastladder.experiments.tables import TABLES, Outcome, Row, Scale, Table, find_table
 from fastladder.experiments.training import RunFolder
+from fastladder.models import RLadder
+from tests.experiments.reproducing import evaluate_and_load
 
 SHARED = {
     "data": {"batch_size": 10},
@@ -123,6 +125,15 @@ def refusal(capsys, code):
 
 
 # What it trains.
+
+
+def test_both_runs_of_a_row_can_be_evaluated_and_loaded(unbroken):
+    scores, network = evaluate_and_load(unbroken.run("replay").path)
+    assert scores == unbroken.result()["test"]
+    assert isinstance(network, RLadder)
+    scores, network = evaluate_and_load(unbroken.run("search").path)
+    assert scores != unbroken.result()["test"]
+    assert isinstance(network, RLadder)
 
 
 def test_a_row_is_searched_and_replayed(unbroken):

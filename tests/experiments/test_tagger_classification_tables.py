@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from fastladder.experiments.errors import NonFiniteCostError, RunError
 from fastladder.experiments.tables import TABLES, Scale, find_table, paper_numbers
@@ -21,7 +22,8 @@ from fastladder.experiments.tagger.classifiers import CLASSIFIERS
 from fastladder.experiments.tagger.grouping import GROUPING
 from fastladder.experiments.tagger.textured_digits import TEXTURED_DIGITS
 from fastladder.experiments.training import RunFolder
-from tests.experiments.reproducing import reproduce, result
+from fastladder.models import LadderNetwork, Tagger
+from tests.experiments.reproducing import evaluate_and_load, reproduce, result
 
 RATES = {"pretraining": {"learning_rate": 1e-3}, "optimizer": {"learning_rate": 1e-3}}
 SYSTEMS = {
@@ -83,6 +85,24 @@ def test_every_row_is_trained_to_its_end_and_scored(folder, table):
     report = (folder / "RESULTS.md").read_text()
     assert "FC Ladder, few labels" in report
     assert "top 2 error (%)" in report
+
+
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [("mlp", nn.Sequential), ("convnet-few", nn.Sequential), ("ladder-few", LadderNetwork), ("tagger", Tagger)],
+)
+def test_a_run_can_be_evaluated_and_loaded(row, kind, folder, capsys):
+    scores, network = evaluate_and_load(folder / "runs" / "tiny-textures2" / "small" / f"{row}-0")
+    assert isinstance(network, kind)
+    stored = result(folder, "tiny-textures2", row)["test"]
+    assert scores == {name: score for name, score in stored.items() if not name.startswith("ami_")}
+    assert "classification error (%)" in capsys.readouterr().out
+
+
+def test_a_first_training_can_be_evaluated_and_loaded(folder):
+    scores, network = evaluate_and_load(folder / "runs" / "tiny-textures2" / "small" / "pretraining-0")
+    assert isinstance(network, Tagger)
+    assert scores["ami_5"] == result(folder, "tiny-textures2", "tagger")["test"]["ami_5"]
 
 
 def test_both_rows_of_tagger_go_on_from_one_first_training(folder):

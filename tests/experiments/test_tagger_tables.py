@@ -11,7 +11,8 @@ from fastladder.experiments.tagger import TaggerTask
 from fastladder.experiments.tagger.grouping import GROUPING
 from fastladder.experiments.tagger.tables import TABLE1, TRANSFER, scale_of
 from fastladder.experiments.training import RunFolder
-from tests.experiments.reproducing import reproduce, result
+from fastladder.models import Tagger
+from tests.experiments.reproducing import evaluate_and_load, reproduce, result
 
 MODEL = {"widths": [12, 8, 6], "learning_rate": 1e-3}
 CONFIGURATION = scale_of((20, 5, 8), MODEL, max_epochs=2, accelerator="cpu")
@@ -52,6 +53,15 @@ def test_every_row_has_the_scores_of_every_iteration(folder):
     report = (folder / "RESULTS.md").read_text()
     assert "Tagger, layer norm" in report
     assert "AMI 5, paper" in report
+
+
+def test_a_run_can_be_evaluated_and_loaded(folder, capsys):
+    scores, network = evaluate_and_load(folder / "runs/tiny-table1/small/layer-0")
+    assert isinstance(network, Tagger)
+    stored = result(folder, "tiny-table1", "layer")["test"]
+    assert scores == {name: score for name, score in stored.items() if name != "untrained_ami"}
+    shown = capsys.readouterr().out
+    assert all(f"{label}, iteration {turn}" in shown for label in ("AMI", "cost") for turn in range(1, 6))
 
 
 def test_transfer_only_evaluates_the_run_of_table_1(folder):
