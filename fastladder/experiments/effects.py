@@ -23,8 +23,16 @@ class Void(NamedTuple):
 
 
 VOIDS = (
-    Void("--model.feedback", lambda options: not options.model.decoder, "needs --model.decoder true"),
-    Void("--model.predict", lambda options: not options.model.decoder, "needs --model.decoder true"),
+    Void(
+        "--model.feedback",
+        lambda options: options.model.feedback and not options.model.decoder,
+        "needs --model.decoder true",
+    ),
+    Void(
+        "--model.predict",
+        lambda options: options.model.predict and not options.model.decoder,
+        "needs --model.decoder true",
+    ),
     Void("--model.alignment", lambda options: not options.model.decoder, "needs --model.decoder true"),
     Void("--model.init", lambda options: not options.model.decoder, "needs --model.decoder true"),
     Void(

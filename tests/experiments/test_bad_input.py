@@ -80,7 +80,7 @@ def test_options(arguments, words, refused, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("text", "word"),
-    [("model: {netwrk: small}", "netwrk"), ("models: {network: small}", "models"), ("model: [", "config")],
+    [("model: {netwrk: small}", "netwrk"), ("models: {network: small}", "models"), ("model: [", "mine.yaml:1")],
 )
 @pytest.mark.usefixtures("never_train")
 def test_configuration_file(text, word, refused, tmp_path, monkeypatch):

@@ -17,21 +17,15 @@ def no_space(*arguments):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def failing(name):
-    """A way for the write to fail, as a function of monkeypatch and of the fixture disk_full."""
-    if name == "midway":
-        return lambda patch, disk_full: disk_full(len(NEW) // 2)
-    return lambda patch, disk_full: patch.setattr(os, name, no_space)
-
-
 @pytest.mark.parametrize("before", [OLD, None], ids=["replaced", "new"])
 @pytest.mark.parametrize("failure", ["midway", "fsync", "replace"])
 def test_a_write_that_fails_leaves_what_was_there(failure, before, tmp_path, monkeypatch, disk_full):
     path = tmp_path / "last.ckpt"
     if before:
         path.write_bytes(before)
-    with monkeypatch.context() as patch:
-        failing(failure)(patch, disk_full)
+    with monkeypatch.context() as patch, disk_full(len(NEW) // 2 if failure == "midway" else len(NEW)):
+        if failure != "midway":
+            patch.setattr(os, failure, no_space)
         with pytest.raises(WriteError, match=rf"{path}: cannot be written \((No space left|File too large)"):
             write(path, NEW)
     assert [file.read_bytes() for file in tmp_path.iterdir()] == ([before] if before else [])

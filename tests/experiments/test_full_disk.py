@@ -1,5 +1,7 @@
 """A full disk ends a command with one line and exit code 2, and costs nothing that was there."""
 
+from contextlib import ExitStack, contextmanager
+
 import pytest
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
@@ -19,18 +21,21 @@ def begun(tiny, tmp_path_factory):
 
 @pytest.fixture
 def fills_up(monkeypatch, disk_full):
-    """Lets the disk be full from the next step of a training or test on."""
+    """A context in which the disk is full from the next step of a training or test on."""
 
-    def arrange(method, size):
+    @contextmanager
+    def context(method, size):
         original = getattr(MovingDigitsTask, method)
+        with ExitStack() as end, monkeypatch.context() as patch:
 
-        def step(self, batch, index):
-            disk_full(size)
-            return original(self, batch, index)
+            def step(self, batch, index):
+                end.enter_context(disk_full(size))
+                return original(self, batch, index)
 
-        monkeypatch.setattr(MovingDigitsTask, method, step)
+            patch.setattr(MovingDigitsTask, method, step)
+            yield
 
-    return arrange
+    return context
 
 
 def one_line(capsys, code):
@@ -48,8 +53,9 @@ def kept(files):
 
 def test_a_checkpoint_that_cannot_be_written(begun, tiny, fills_up, snapshot, capsys):
     before = kept(snapshot(begun))
-    fills_up("training_step", 50_000)
-    said = one_line(capsys, main(["train", *tiny, f"--run={begun}", "--resume"]))
+    with fills_up("training_step", 50_000):
+        code = main(["train", *tiny, f"--run={begun}", "--resume"])
+    said = one_line(capsys, code)
     assert "best.ckpt: cannot be written (File too large)" in said
     assert f"the last good checkpoint is {begun / 'last.ckpt'}" in said
     assert kept(snapshot(begun)) == before
@@ -60,15 +66,17 @@ def test_a_log_that_cannot_be_written(other, begun, tiny, fills_up, snapshot, ca
     before = kept(snapshot(begun))
     monkeypatch.setattr(other, "log_metrics", lambda *arguments, **options: None)
     monkeypatch.setattr(training.WholeCheckpoints, "save_checkpoint", lambda *arguments: None)
-    fills_up("training_step", 10)
-    said = one_line(capsys, main(["train", *tiny, f"--run={begun}", "--resume"]))
+    with fills_up("training_step", 10):
+        code = main(["train", *tiny, f"--run={begun}", "--resume"])
+    said = one_line(capsys, code)
     assert f"{begun}: File too large; the last good checkpoint is {begun / 'last.ckpt'}" in said
     assert kept(snapshot(begun)) == before
 
 
 def test_the_first_checkpoint(tiny, disk_full, tmp_path, capsys):
-    disk_full(50_000)
-    said = one_line(capsys, main(["train", *tiny, f"--run={tmp_path}"]))
+    with disk_full(50_000):
+        code = main(["train", *tiny, f"--run={tmp_path}"])
+    said = one_line(capsys, code)
     assert "last.ckpt: cannot be written (File too large); there is no checkpoint" in said
     assert not list(tmp_path.glob("*.ckpt*"))
 
@@ -76,8 +84,9 @@ def test_the_first_checkpoint(tiny, disk_full, tmp_path, capsys):
 def test_an_evaluation(begun, fills_up, snapshot, capsys):
     assert main(["evaluate", f"--run={begun}", "--checkpoint=last"]) == 0
     before = snapshot(begun)
-    fills_up("test_step", 10)
-    said = one_line(capsys, main(["evaluate", f"--run={begun}"]))
+    with fills_up("test_step", 10):
+        code = main(["evaluate", f"--run={begun}"])
+    said = one_line(capsys, code)
     assert f"{begun / 'evaluation.json'}: cannot be written" in said
     assert snapshot(begun) == before
 
@@ -85,8 +94,9 @@ def test_an_evaluation(begun, fills_up, snapshot, capsys):
 def test_a_figure(disk_full, tmp_path, snapshot, capsys):
     path = tmp_path / "figure.png"
     path.write_text("mine")
-    disk_full(10)
-    said = one_line(capsys, main(["figure", "message-passing", f"--output={path}"]))
+    with disk_full(10):
+        code = main(["figure", "message-passing", f"--output={path}"])
+    said = one_line(capsys, code)
     assert f"{path}: cannot be written" in said
     assert snapshot(tmp_path) == {path: b"mine"}
 
@@ -94,7 +104,8 @@ def test_a_figure(disk_full, tmp_path, snapshot, capsys):
 def test_a_report(disk_full, tmp_path, snapshot, capsys):
     assert reproduce(tmp_path, "ladder-mnist", "--time-budget=0") == 0
     before = snapshot(tmp_path)
-    disk_full(10)
-    said = one_line(capsys, reproduce(tmp_path, "ladder-mnist", "--time-budget=0"))
+    with disk_full(10):
+        code = reproduce(tmp_path, "ladder-mnist", "--time-budget=0")
+    said = one_line(capsys, code)
     assert f"{tmp_path / 'RESULTS.md'}: cannot be written (File too large), name another file with --report" in said
     assert snapshot(tmp_path) == before
