@@ -61,6 +61,7 @@ def test_a_checkpoint_that_cannot_be_written(begun, tiny, fills_up, snapshot, ca
     assert kept(snapshot(begun)) == before
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")  # a traceback on the screen
 @pytest.mark.parametrize("other", [CSVLogger, TensorBoardLogger], ids=["TensorBoard", "CSV"])
 def test_a_log_that_cannot_be_written(other, begun, tiny, fills_up, snapshot, capsys, monkeypatch):
     before = kept(snapshot(begun))
