@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code, message = USAGE, str(error)
     except NonFiniteCostError as error:
         code, message = FAILURE, str(error)
+    except OSError as error:  # a folder or a file that is not there, may not be touched or has no room
+        code, message = USAGE, ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
     except KeyboardInterrupt:
         code, message = INTERRUPTED, "interrupted"
     print(f"fastladder: {message}", file=sys.stderr)

@@ -85,3 +85,31 @@ def test_an_interrupt_before_the_training_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr("fastladder.info.doctor", interrupted)
     assert main(["doctor"]) == 130
     assert capsys.readouterr().err == "fastladder: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device", "runs/here"), "runs/here: No space left on device"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("the writer is closed"), "the writer is closed"),
+    ],
+    ids=str,
+)
+def test_what_the_system_refuses_is_one_line(error, said, monkeypatch, capsys):
+    def refused():
+        raise error
+
+    monkeypatch.setattr("fastladder.info.doctor", refused)
+    assert main(["doctor"]) == 2
+    assert capsys.readouterr().err == f"fastladder: {said}\n"
+
+
+def test_the_experiments_are_light_until_a_network_is_loaded():
+    done = python("""
+import sys
+from fastladder.experiments import load
+print(sorted({"lightning", "jsonargparse", "matplotlib", "rich", "sklearn", "tensorboard"} & set(sys.modules)))
+""")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[]\n"

@@ -20,6 +20,7 @@ class RunRecord(Callback):
     """Puts what a run is and how it went into every checkpoint, as plain values.
 
     Args:
+        experiment: its name, see `fastladder.experiments.experiment`.
         configuration: all that decides the numbers.
         environment: where it runs, from `fastladder.info.environment`.
 
@@ -28,7 +29,8 @@ class RunRecord(Callback):
             the sequences and seconds of its training steps.
     """
 
-    def __init__(self, configuration: dict[str, Any], environment: dict[str, Any]) -> None:
+    def __init__(self, experiment: str, configuration: dict[str, Any], environment: dict[str, Any]) -> None:
+        self.experiment = experiment
         self.configuration = configuration
         self.environment = environment
         self.history: list[dict[str, float]] = []
@@ -54,8 +56,12 @@ class RunRecord(Callback):
         self.history.append({**epoch, **metrics, "sequences": self._sequences, "seconds": self._seconds})
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        record = {"configuration": self.configuration, "environment": self.environment, "history": list(self.history)}
-        checkpoint[RECORD] = record
+        checkpoint[RECORD] = {
+            "experiment": self.experiment,
+            "configuration": self.configuration,
+            "environment": self.environment,
+            "history": list(self.history),
+        }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self.history = list(checkpoint[RECORD]["history"])

@@ -1,7 +1,6 @@
 """`fastladder train`, `fastladder evaluate` and `fastladder figure`."""
 
 import importlib
-import json
 import shlex
 import sys
 from collections.abc import Callable
@@ -12,10 +11,19 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from fastladder.experiments.callbacks import RECORD, RunRecord
-from fastladder.experiments.configuration import add_data_arguments, build, configuration_of, make_parser, parse
+from fastladder.experiments.callbacks import RunRecord
+from fastladder.experiments.configuration import (
+    add_data_arguments,
+    configuration_of,
+    make_parser,
+    parse,
+    parse_training,
+)
 from fastladder.experiments.errors import RunError
-from fastladder.experiments.training import RunFolder, evaluate, load_weights, read_checkpoint, train
+from fastladder.experiments.files import write_json
+from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
+from fastladder.experiments.saved import find_checkpoint, read_run
+from fastladder.experiments.training import RunFolder, evaluate, train
 from fastladder.info import environment
 
 LABELS = {
@@ -24,21 +32,21 @@ LABELS = {
     "next_frame_error": "next-frame error (mean square)",
     "predict_zero": "  of predicting an empty frame",
     "copy_last": "  of copying the last frame",
-    "cost": "cost",
+    "ami": "AMI",
 }
 
 
 def train_command(arguments: list[str]) -> int:
     """Trains, and leaves a run folder."""
     parser = make_parser("train", "Trains a network on occluded moving digits.")
-    options = parse(parser, arguments)
+    options = parse_training(parser, arguments)
     folder = RunFolder(options.run)
     if folder.last.exists() and not options.resume:
         raise RunError(f"{folder.path}: holds a run already; --resume goes on with it, --run names another folder")
     configuration = configuration_of(options)
-    task, data = build(configuration, data_dir=options.data_dir, download=options.download)
+    task, data = MOVING_DIGITS.build(configuration, data_dir=options.data_dir, download=options.download)
     console = Console()
-    record = RunRecord(configuration, environment(configuration["seed"]))
+    record = RunRecord(MOVING_DIGITS.name, configuration, environment(configuration["seed"]))
     try:
         train(task, data, record, folder, resume=options.resume, minutes=options.minutes, console=console)
     except KeyboardInterrupt:
@@ -59,45 +67,53 @@ def interrupted(command: str, arguments: list[str], folder: RunFolder) -> int:
 
 
 def evaluate_command(arguments: list[str]) -> int:
-    """Prints the metrics of a run's checkpoint on the test sequences, and stores them beside it."""
+    """Prints the scores of a run of any experiment on its test set, and stores them in its folder."""
     parser = ArgumentParser(
         prog="fastladder evaluate",
-        description="Evaluates a run on the test sequences.",
+        description="Evaluates a run of train, demo or reproduce on its test set.",
         exit_on_error=False,
     )
     parser.add_argument("--run", type=str, default="runs/train", help="folder of the run")
-    parser.add_argument("--checkpoint", type=str, default="best", help="best, last, or the path of a checkpoint")
+    help_text = "best, last, or the path of a checkpoint; else the best, or the last where there is no best"
+    parser.add_argument("--checkpoint", type=str | None, help=help_text)
     add_data_arguments(parser)
     options = parse(parser, arguments)
     folder = RunFolder(options.run)
-    path = {"best": folder.best, "last": folder.last}.get(options.checkpoint, Path(options.checkpoint))
-    checkpoint = read_checkpoint(path)
-    configuration = checkpoint[RECORD]["configuration"]
-    task, data = build(configuration, data_dir=options.data_dir, download=options.download)
-    load_weights(task, checkpoint, path)
+    named = {None: folder.path, "best": folder.best, "last": folder.last}
+    saved = read_run(find_checkpoint(named.get(options.checkpoint) or Path(options.checkpoint)))
+    configuration = saved.configuration
+    task, data = saved.build(data_dir=options.data_dir, download=options.download)
     folder.open()
     scores = evaluate(task, data, {**configuration["trainer"], "devices": 1, "num_nodes": 1, "strategy": "auto"})
     result = {
-        "checkpoint": path.name,
-        "epoch": checkpoint[RECORD]["history"][-1]["epoch"] if checkpoint[RECORD]["history"] else 0,
+        "experiment": saved.experiment.name,
+        "checkpoint": saved.path.name,
+        "epoch": saved.history[-1]["epoch"] if saved.history else 0,
         "test": scores,
         "configuration": configuration,
         "environment": environment(configuration["seed"]),
     }
-    (folder.path / "evaluation.json").write_text(json.dumps(result, indent=2) + "\n")
-    Console().print(scores_table(f"{path}, test", scores))
+    write_json(folder.path / "evaluation.json", result)
+    Console().print(scores_table(f"{saved.path}, test", scores))
     return 0
 
 
 def scores_table(title: str, scores: dict[str, Any]) -> Table:
-    """The metrics, one a row."""
+    """The scores, one a row: first those of `LABELS`."""
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
-    for name, label in LABELS.items():
-        if name in scores:
-            table.add_row(label, f"{scores[name]:.4g}")
+    for name in sorted(scores, key=lambda name: ([*LABELS, name].index(name), name)):
+        table.add_row(label(name), f"{scores[name]:.4g}")
     return table
+
+
+def label(name: str) -> str:
+    """What a score is called. Of scores of every iteration, such as "ami_3", the number comes last."""
+    score, _, turn = name.rpartition("_")
+    if turn.isdecimal():
+        return f"{label(score)}, iteration {turn}"
+    return LABELS.get(name, name.replace("_", " "))
 
 
 class Figure(NamedTuple):
@@ -144,7 +160,4 @@ def figure_command(arguments: list[str]) -> int:
         raise RunError(f"figure: got {name!r}, needs one of {', '.join(FIGURES)}")
     figure = FIGURES[name]
     command: Callable[[list[str]], int] = getattr(importlib.import_module(figure.module), figure.function)
-    try:
-        return command(arguments[1:])
-    except OSError as error:
-        raise RunError(f"{error.filename}: cannot be written ({error.strerror})") from None
+    return command(arguments[1:])

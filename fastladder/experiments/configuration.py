@@ -1,4 +1,4 @@
-"""Command-line options and YAML configurations, and what they build."""
+"""Command-line options and YAML configurations."""
 
 import inspect
 import re
@@ -8,9 +8,11 @@ from typing import Any
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 from lightning.pytorch import Trainer
 
+from fastladder.experiments.effects import check_effects
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.occluded_moving_digits import MovingDigitsData, MovingDigitsTask
-from fastladder.experiments.seeding import seeded
+from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
+from fastladder.experiments.yaml_files import read_yaml
 
 CONFIGURATIONS = Path(__file__).parent / "configs"
 
@@ -38,7 +40,14 @@ class ConfigurationFile(ActionConfigFile):
 
     def __call__(self, parser: Any, config: Any, value: Any, option_string: str | None = None) -> None:
         shipped = CONFIGURATIONS / f"{value}.yaml"
-        super().__call__(parser, config, str(shipped) if shipped.is_file() else value, option_string)
+        path = shipped if shipped.is_file() else Path(value)
+        experiment = read_yaml(path).get("experiment", MOVING_DIGITS.name)
+        if experiment != MOVING_DIGITS.name:
+            raise RunError(f"{path}: is of the experiment {experiment}, needs one of {MOVING_DIGITS.name}")
+        try:
+            super().__call__(parser, config, str(path), option_string)
+        except Exception as error:  # as in parse
+            raise RunError(f"{path}: {error}") from None
 
 
 def make_parser(command: str, description: str) -> ArgumentParser:
@@ -47,10 +56,13 @@ def make_parser(command: str, description: str) -> ArgumentParser:
         prog=f"fastladder {command}",
         description=description,
         exit_on_error=False,
+        allow_abbrev=False,  # else an option that has no effect would not be known by its name
         default_config_files=[str(CONFIGURATIONS / "demo.yaml")],
     )
     names = ", ".join(sorted(path.stem for path in CONFIGURATIONS.glob("*.yaml")))
     parser.add_argument("--config", action=ConfigurationFile, help=f"YAML file, or one of {names}; options override it")
+    experiment = MOVING_DIGITS.name
+    parser.add_argument("--experiment", choices=[experiment], default=experiment, help="others: fastladder reproduce")
     parser.add_argument("--run", type=str, default=f"runs/{command}", help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in that folder")
     parser.add_argument("--minutes", type=float | None, help="stop after the first epoch that ends later than this")
@@ -96,23 +108,18 @@ def parse(parser: ArgumentParser, arguments: list[str]) -> Namespace:
         raise RunError(message) from None
 
 
+def parse_training(parser: ArgumentParser, arguments: list[str]) -> Namespace:
+    """The options of a training.
+
+    Raises:
+        RunError: as of `parse`, or an option was given that others make void.
+    """
+    options = parse(parser, arguments)
+    check_effects(options, arguments)
+    return options
+
+
 def configuration_of(options: Namespace) -> dict[str, Any]:
     """All options that decide the numbers, as plain values."""
     sections = ("data", "model", "trainer")
     return {"seed": options.seed, **{name: options[name].as_dict() for name in sections}}
-
-
-def build(
-    configuration: dict[str, Any], *, data_dir: str | None = None, download: bool = False
-) -> tuple[MovingDigitsTask, MovingDigitsData]:
-    """The task with its initial weights, and its data.
-
-    Raises:
-        DataError: the data is missing or damaged.
-        RunError: a value is wrong; the message names it.
-    """
-    seed = configuration["seed"]
-    with seeded(seed):
-        data = MovingDigitsData(**configuration["data"], folder=data_dir, download=download, seed=seed)
-        task = MovingDigitsTask(**configuration["model"], frame_size=data.config.frame_size, frames=data.frames)
-    return task, data

@@ -1,6 +1,5 @@
 """`fastladder demo`: trains a small network on real digits for a few minutes and shows what it learned."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,11 @@ from rich.table import Table
 from fastladder import backends
 from fastladder.experiments.callbacks import RunRecord
 from fastladder.experiments.commands import interrupted, scores_table
-from fastladder.experiments.configuration import build, configuration_of, make_parser, parse
+from fastladder.experiments.configuration import configuration_of, make_parser, parse_training
 from fastladder.experiments.figures import plot_learning_curves, plot_predictions
+from fastladder.experiments.files import write_json
 from fastladder.experiments.occluded_moving_digits import MovingDigitsData, MovingDigitsTask
+from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
 from fastladder.experiments.speed import training_step_seconds
 from fastladder.experiments.training import RunFolder, evaluate, train
 from fastladder.info import environment
@@ -27,14 +28,14 @@ def demo_command(arguments: list[str]) -> int:
     """Trains, evaluates, measures and draws. A demonstration that is in the folder already is written over."""
     parser = make_parser("demo", f"{__doc__} --config paper takes MNIST and the paper's network instead.")
     parser.set_defaults(minutes=MINUTES)
-    options = parse(parser, arguments)
+    options = parse_training(parser, arguments)
     folder = RunFolder(options.run)
     console = Console()
     try:
         result = run(options, folder, console)
     except KeyboardInterrupt:
         return interrupted("demo", arguments, folder)
-    (folder.path / "result.json").write_text(json.dumps(result, indent=2) + "\n")
+    write_json(folder.path / "result.json", result)
     show(result, folder.path, console)
     return 0
 
@@ -42,8 +43,8 @@ def demo_command(arguments: list[str]) -> int:
 def run(options: Namespace, folder: RunFolder, console: Console) -> dict[str, Any]:
     """The demonstration itself. Answers its numbers, with what is needed to get them again."""
     configuration = configuration_of(options)
-    task, data = build(configuration, data_dir=options.data_dir, download=options.download)
-    record = RunRecord(configuration, environment(configuration["seed"]))
+    task, data = MOVING_DIGITS.build(configuration, data_dir=options.data_dir, download=options.download)
+    record = RunRecord(MOVING_DIGITS.name, configuration, environment(configuration["seed"]))
     parameters = sum(parameter.numel() for parameter in task.parameters())
     console.print(
         f"{len(data.digits.train):,} training sequences of {data.digits.train.source}, "

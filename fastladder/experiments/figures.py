@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fastladder.data import OccludedMovingDigits
 from fastladder.data import Sequence as SequenceBatch
+from fastladder.experiments.files import write_figure
 from fastladder.models import RLadder
 
 ROWS = ("truth", "observed", "predicted", "probe")
@@ -60,7 +61,7 @@ def plot_predictions(
         if output.logits is not None:
             title += f", classified as {output.logits[index, -1].argmax().item()}"
         axis.set_title(title, fontsize=11)
-    figure.savefig(path, dpi=120)
+    write_figure(path, figure, dpi=120)
 
 
 def plot_learning_curves(history: Sequence[dict[str, float]], path: Path) -> None:
@@ -94,7 +95,7 @@ def plot_learning_curves(history: Sequence[dict[str, float]], path: Path) -> Non
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.spines[["top", "right"]].set_visible(False)
         axis.legend(frameon=False)
-    figure.savefig(path, dpi=120)
+    write_figure(path, figure, dpi=120)
 
 
 def _draw_sequence(axis: Axes, sequence: SequenceBatch, shown: Sequence[Tensor], bars: np.ndarray) -> None:

@@ -3,12 +3,13 @@
 from typing import Any
 
 from fastladder.experiments.errors import RunError
+from fastladder.experiments.experiment import Configuration, Experiment
 from fastladder.experiments.phases import train_once
-from fastladder.experiments.seeding import seeded
-from fastladder.experiments.tables import Attempt, Column, Configuration, Outcome, Row, Scale, Table
+from fastladder.experiments.tables import Attempt, Column, Outcome, Row, Scale, Table
 from fastladder.experiments.tagger.classification_data import LabelledData
 from fastladder.experiments.tagger.classification_task import ClassificationTask
 from fastladder.experiments.tagger.classifiers import LadderClassifier
+from fastladder.experiments.tagger.data import image_shape, without_mnist
 from fastladder.models.ladder_levels import AvgPool, Conv, LadderRow, MaxPool
 from fastladder.models.ladder_recipes import (
     LADDER_CONV_SMALL_DENOISING,
@@ -26,30 +27,29 @@ NETWORKS: dict[str, tuple[LadderRow, ...] | tuple[int, ...]] = {
 }
 
 
-def build(
-    configuration: dict[str, Any], *, data_dir: str | None = None, download: bool = False
-) -> tuple[ClassificationTask, LabelledData]:
-    """The task with its initial weights, and its data.
+def make_data(configuration: Configuration, *, folder: str | None, download: bool) -> LabelledData:
+    """The digits."""
+    return LabelledData("digits", **configuration["data"], folder=folder, download=download, seed=configuration["seed"])
 
-    Raises:
-        DataError: the data is missing or damaged.
-        RunError: a value is wrong; the message names it.
-    """
-    seed = configuration["seed"]
+
+def make_task(configuration: Configuration) -> ClassificationTask:
+    """The task with its initial weights."""
     options = dict(configuration["model"])
     name = options.pop("network")
     if name not in NETWORKS:
         raise RunError(f"network: got {name!r}, needs one of {', '.join(NETWORKS)}")
-    with seeded(seed):
-        data = LabelledData("digits", **configuration["data"], folder=data_dir, download=download, seed=seed)
-        classifier = LadderClassifier(data.data_shape, NETWORKS[name], **options)
-        task = ClassificationTask(classifier, **configuration["optimizer"], seed=seed)
-    return task, data
+    classifier = LadderClassifier(image_shape("digits", **configuration["data"]), NETWORKS[name], **options)
+    return ClassificationTask(classifier, **configuration["optimizer"], seed=configuration["seed"])
+
+
+FEW_LABELS = Experiment(
+    "few_labels", make_data, make_task, lambda configuration: without_mnist("digits", **configuration["data"])
+)
 
 
 def train_and_judge(attempt: Attempt) -> Outcome:
     """Trains a network and evaluates its last checkpoint."""
-    return train_once(attempt, build)
+    return train_once(attempt, FEW_LABELS)
 
 
 def scale_of(epochs: int, **data: Any) -> Configuration:
@@ -103,5 +103,6 @@ LADDER_MNIST = Table(
             },
         ),
     },
+    experiment=FEW_LABELS,
     attempt=train_and_judge,
 )

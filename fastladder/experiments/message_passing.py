@@ -12,6 +12,7 @@ from rich.console import Console
 from torch import Tensor
 
 from fastladder.experiments.configuration import parse
+from fastladder.experiments.files import write_figure
 from fastladder.inference import (
     Gains,
     GaussianChain,
@@ -110,7 +111,7 @@ def plot_message_passing(path: Path) -> None:
     left.set_title("static model (appendix B)", fontsize=11)
     right.set_title("temporal model (appendix C), known past", fontsize=11)
     left.set_ylabel("distance from the exact\nposterior means (root mean square)")
-    figure.savefig(path, dpi=120)
+    write_figure(path, figure, dpi=120)
 
 
 def _distances(sweep: Sweep, start: Tensor, exact: Tensor) -> list[float]:

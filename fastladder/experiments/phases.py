@@ -1,20 +1,15 @@
 """One training of an attempt, and its evaluation."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import LightningModule
-
 from fastladder.experiments.callbacks import RunRecord
-from fastladder.experiments.tables import Attempt, Configuration, Outcome
+from fastladder.experiments.experiment import Configuration, Experiment
+from fastladder.experiments.tables import Attempt, Outcome
 from fastladder.experiments.training import RunFolder, evaluate, load_weights, read_checkpoint, train
 from fastladder.info import environment
-
-# From a configuration, data_dir and download to the task and its data. The data answers `fingerprints()`: the sha256 of
-# everything that decides it, for train, valid and test.
-Build = Callable[..., tuple[LightningModule, Any]]
 
 
 class Phase:
@@ -22,16 +17,18 @@ class Phase:
 
     Args:
         attempt: what it is part of.
-        build: makes its task and data.
+        experiment: its task and data.
         configuration: all that decides its numbers. A section "test" decides nothing in the training, so that runs with
             different ones are the same run.
         folder: where its run is kept, and gone on with.
     """
 
-    def __init__(self, attempt: Attempt, build: Build, configuration: Configuration, folder: Path) -> None:
-        self.attempt, self.folder = attempt, RunFolder(folder)
+    def __init__(
+        self, attempt: Attempt, experiment: Experiment[Any, Any], configuration: Configuration, folder: Path
+    ) -> None:
+        self.attempt, self.experiment, self.folder = attempt, experiment, RunFolder(folder)
         self.configuration = {name: section for name, section in configuration.items() if name != "test"}
-        self.task, self.data = build(configuration, data_dir=attempt.data_dir, download=attempt.download)
+        self.task, self.data = experiment.build(configuration, data_dir=attempt.data_dir, download=attempt.download)
 
     def train(self, minutes: float | None, *, validate: bool = True) -> bool:
         """Trains, from the start or from where it was cut off. Answers whether it came to its end."""
@@ -39,7 +36,7 @@ class Phase:
         return train(
             self.task,
             self.data,
-            RunRecord(self.configuration, environment(self.configuration["seed"])),
+            RunRecord(self.experiment.name, self.configuration, environment(self.configuration["seed"])),
             self.folder,
             resume=self.folder.last.exists(),
             validate=validate,
@@ -73,9 +70,9 @@ class Phase:
         )
 
 
-def train_once(attempt: Attempt, build: Build) -> Outcome:
+def train_once(attempt: Attempt, experiment: Experiment[Any, Any]) -> Outcome:
     """Trains for as long as the attempt may, and evaluates the last checkpoint."""
-    phase = Phase(attempt, build, attempt.configuration, attempt.folder)
+    phase = Phase(attempt, experiment, attempt.configuration, attempt.folder)
     complete = phase.train(attempt.minutes)
     return phase.outcome(phase.folder.last, complete=complete)
 

@@ -11,6 +11,7 @@ from rich.table import Table as ScreenTable
 
 from fastladder.experiments.commands import FIGURES
 from fastladder.experiments.errors import RunError
+from fastladder.experiments.files import WriteError, write
 from fastladder.experiments.results import Result, check_configuration, mean_and_deviation, read_result
 from fastladder.experiments.tables import TABLES, Row, Table, find_table, paper_numbers
 
@@ -102,9 +103,9 @@ def write_report(folder: Path, path: Path) -> None:
     """
     text = report(folder, path.parent)
     try:
-        path.write_text(text)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror}), name another file with --report") from None
+        write(path, text)
+    except WriteError as error:
+        raise RunError(f"{error}, name another file with --report") from None
 
 
 def report(folder: Path, place: Path = Path()) -> str:

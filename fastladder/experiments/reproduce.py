@@ -27,6 +27,10 @@ def reproduce_command(arguments: list[str]) -> int:
     if options.time_budget is not None and not options.time_budget >= 0:
         raise RunError(f"time-budget: got {options.time_budget}, needs 0 or more minutes")
     rows = [table.row(name) for name in options.row] if options.row else list(table.rows)
+    for row in rows:
+        table.experiment.check_data_arguments(
+            table.configuration(row, options.scale, 0), options.data_dir, options.download
+        )
     console = Console()
     open_folder(Path(options.results) / table.name / options.scale, "--results")
     open_folder(Path(options.runs) / table.name / options.scale, "--runs")

@@ -1,15 +1,16 @@
 """Results: one JSON file for each row and seed of a table, written whole or not at all."""
 
 import json
-import os
 import statistics
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from fastladder.experiments.errors import RunError
-from fastladder.experiments.tables import Configuration, Outcome
-from fastladder.experiments.training import differences
+from fastladder.experiments.experiment import Configuration
+from fastladder.experiments.files import write_json
+from fastladder.experiments.tables import Outcome
+from fastladder.experiments.training import differences, open_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,8 @@ def write_result(path: Path, result: Result, *, overwrite: bool = False) -> None
         overwrite: whatever is there already.
 
     Raises:
-        RunError: the file holds a result that took more training, or one of another configuration; it is left alone.
+        RunError: the file holds a result that took more training, or one of another configuration, or it cannot be
+            written; it is left alone.
     """
     if not overwrite and (there := read_result(path)) is not None:
         check_configuration(there, path, result.configuration)
@@ -70,13 +72,8 @@ def write_result(path: Path, result: Result, *, overwrite: bool = False) -> None
                 f"{path}: holds a result of {there.steps} steps, better informed than that of {result.steps}; "
                 "--overwrite replaces it"
             )
-    scratch = path.with_suffix(".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps(asdict(result), indent=2) + "\n")
-        os.replace(scratch, path)  # in one go: a reader sees the old file or the new one
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror}), name another folder with --results") from None
+    open_folder(path.parent, "--results")
+    write_json(path, asdict(result))
 
 
 def check_configuration(result: Result, path: Path, asked: dict[str, Any]) -> None:

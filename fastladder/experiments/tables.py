@@ -13,6 +13,7 @@ import yaml
 from rich.console import Console
 
 from fastladder.experiments.errors import RunError
+from fastladder.experiments.experiment import Configuration, Experiment
 
 # The table's name -> the module that holds it and its name there.
 TABLES = {
@@ -24,8 +25,6 @@ TABLES = {
     "tagger-table2-textures2": ("fastladder.experiments.tagger.classification_tables", "TEXTURES2"),
     "tagger-transfer": ("fastladder.experiments.tagger.tables", "TRANSFER"),
 }
-
-Configuration = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -130,6 +129,7 @@ class Table:
         columns: its scores.
         rows: its systems, in the paper's order.
         scales: by name, "paper" and "small".
+        experiment: of its configurations.
         attempt: trains and evaluates one row with one seed for as long as it may.
     """
 
@@ -138,6 +138,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     scales: Mapping[str, Scale]
+    experiment: Experiment[Any, Any]
     attempt: Callable[[Attempt], Outcome]
 
     def row(self, name: str) -> Row:

@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,9 @@ from fastladder.experiments.callbacks import (
     RunRecord,
     TrainingProgress,
 )
+from fastladder.experiments.checkpoints import WholeCheckpoints
 from fastladder.experiments.errors import NonFiniteCostError, RunError
+from fastladder.experiments.files import WriteError, write
 
 # What a resumed run may have otherwise: where it runs. All else decides the numbers.
 PLACE = ("accelerator", "devices", "num_nodes", "strategy", "log_every_n_steps")
@@ -46,6 +49,11 @@ class RunFolder:
         self.last = self.path / "last.ckpt"
         self.best = self.path / "best.ckpt"
         self.configuration = self.path / "config.yaml"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The best checkpoint, or the last where there is no best."""
+        return self.best if self.best.exists() else self.last
 
     def open(self) -> None:
         """Makes the folder.
@@ -163,7 +171,7 @@ def train(
 
     Raises:
         RunError: an option is wrong, the folder cannot be written, or its checkpoint cannot be resumed from. Nothing
-            was written.
+            was written. Or the disk is full; the message names the last good checkpoint.
         NonFiniteCostError: the cost became NaN or infinite; the message names the step and the last good checkpoint.
         KeyboardInterrupt: the training was interrupted; the last checkpoint is that of the last finished epoch.
     """
@@ -200,12 +208,17 @@ def train(
         reload_dataloaders_every_n_epochs=1,
     )
     folder.open()
-    folder.configuration.write_text(yaml.safe_dump(record.configuration, sort_keys=False))
+    described = {"experiment": record.experiment, **record.configuration}
+    write(folder.configuration, yaml.safe_dump(described, sort_keys=False))
     try:
-        with interruptible(trainer):
+        with interruptible(trainer), quiet_threads():
             trainer.fit(task, data, ckpt_path=folder.last if resume else None, weights_only=True)
     except NonFiniteCostError as error:
         raise NonFiniteCostError(f"{error}; the last good checkpoint is {folder.last}") from None
+    except (WriteError, OSError) as error:
+        reason = error if isinstance(error, WriteError) else f"{error.filename or folder.path}: {error.strerror}"
+        good = f"the last good checkpoint is {folder.last}" if folder.last.exists() else "there is no checkpoint"
+        raise RunError(f"{reason}; {good}") from None
     if deadline.passed and trainer.is_global_zero:
         done = f"{trainer.current_epoch} of {epochs} epochs are done after {minutes:g} minutes"
         console.print(f"{done}; the run can be resumed", highlight=False, soft_wrap=True)
@@ -240,6 +253,17 @@ def interruptible(trainer: Trainer) -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
+@contextmanager
+def quiet_threads() -> Iterator[None]:
+    """Keeps threads from printing how the disk was full: the logger whose thread it is says so in the training."""
+    before = threading.excepthook
+    threading.excepthook = lambda failed: None if issubclass(failed.exc_type, OSError) else before(failed)
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
 def make_trainer(options: dict[str, Any], *, callbacks: Sequence[Callback] = (), **more: Any) -> Trainer:
     """A Trainer that leaves the screen to us and the batches to the data module.
 
@@ -254,6 +278,7 @@ def make_trainer(options: dict[str, Any], *, callbacks: Sequence[Callback] = (),
             **options,
             **more,
             callbacks=[*callbacks, LeaveProcessGroup()],
+            plugins=[WholeCheckpoints()],
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,

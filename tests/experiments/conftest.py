@@ -1,5 +1,7 @@
+import resource
 import signal
 import time
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -46,3 +48,20 @@ def epoch_takes(monkeypatch):
         monkeypatch.setattr(callbacks, "time", clock)
 
     return take
+
+
+@contextmanager
+def small_files(size):
+    """What a file would have beyond some bytes cannot be written. pytest's own output may be such a file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def disk_full():
+    """A context in which no file can become larger than some bytes."""
+    return small_files

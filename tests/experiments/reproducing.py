@@ -3,6 +3,7 @@
 import json
 
 from fastladder.cli import main
+from fastladder.experiments import load
 
 
 def reproduce(place, table, *options):
@@ -14,3 +15,9 @@ def reproduce(place, table, *options):
 def result(place, table, row):
     """The stored result of a row at small scale, of the first seed."""
     return json.loads((place / "results" / table / "small" / f"{row}-0.json").read_text())
+
+
+def evaluate_and_load(run):
+    """What `fastladder evaluate` finds of a run's last checkpoint, and the network that Python gets of the run."""
+    assert main(["evaluate", f"--run={run}", "--checkpoint=last"]) == 0
+    return json.loads((run / "evaluation.json").read_text())["test"], load(run)

@@ -63,7 +63,7 @@ def finished(tiny, tmp_path_factory):
         (["train", "--trainer.accelerator=abacus"], ["trainer", "abacus"]),
         (["train", "--minutes=0"], ["minutes", "0"]),
         (["train", "--resume"], ["last.ckpt"]),
-        (["evaluate"], ["best.ckpt"]),
+        (["evaluate"], ["runs/train", "no such run"]),
         (["evaluate", "--nope=3"], ["--nope"]),
         (["demo", "--nope=3"], ["--nope"]),
         (["doctor", "--nope"], ["--nope"]),
@@ -80,7 +80,7 @@ def test_options(arguments, words, refused, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("text", "word"),
-    [("model: {netwrk: small}", "netwrk"), ("models: {network: small}", "models"), ("model: [", "config")],
+    [("model: {netwrk: small}", "netwrk"), ("models: {network: small}", "models"), ("model: [", "mine.yaml:1")],
 )
 @pytest.mark.usefixtures("never_train")
 def test_configuration_file(text, word, refused, tmp_path, monkeypatch):

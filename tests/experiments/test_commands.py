@@ -8,9 +8,10 @@ import yaml
 from fastladder.cli import main
 from fastladder.data import Digits, Splits
 from fastladder.experiments.callbacks import RECORD
-from fastladder.experiments.configuration import build, make_parser, parse
+from fastladder.experiments.configuration import make_parser, parse
 from fastladder.experiments.occluded_moving_digits import costs_and_scores
 from fastladder.experiments.occluded_moving_digits import data as occluded_data
+from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
 from fastladder.experiments.training import read_checkpoint
 
 
@@ -42,7 +43,9 @@ def test_loggers(trained):
 
 def test_a_checkpoint_says_what_the_run_is(trained):
     record = read_checkpoint(trained / "best.ckpt")[RECORD]
-    assert record["configuration"] == yaml.safe_load((trained / "config.yaml").read_text())
+    described = {"experiment": record["experiment"], **record["configuration"]}
+    assert described == yaml.safe_load((trained / "config.yaml").read_text())
+    assert record["experiment"] == "occluded_moving_digits"
     assert record["environment"]["seed"] == record["configuration"]["seed"] == 0
     assert record["environment"]["versions"]["torch"] == torch.__version__
     history = read_checkpoint(trained / "last.ckpt")[RECORD]["history"]
@@ -64,7 +67,7 @@ def test_evaluate(trained, evaluated):
     """What the command prints and stores is what the network gives."""
     result, printed = evaluated("--checkpoint=last")
     checkpoint = read_checkpoint(trained / "last.ckpt")
-    task, data = build(checkpoint[RECORD]["configuration"])
+    task, data = MOVING_DIGITS.build(checkpoint[RECORD]["configuration"])
     task.load_state_dict(checkpoint["state_dict"])
     data.setup("test")
     batch = data.test[:20]  # two batches of ten, as limited
@@ -135,5 +138,5 @@ def test_the_papers_configuration(tiny, tmp_path, monkeypatch):
     options = ["--config=paper", "--model.network=small", *tiny, "--trainer.max_epochs=1", "--data-dir=here"]
     assert main(["train", *options, f"--run={tmp_path}"]) == 0
     assert asked == [("here", False)]
-    network = build(read_checkpoint(tmp_path / "last.ckpt")[RECORD]["configuration"])[0].network
+    network = MOVING_DIGITS.build(read_checkpoint(tmp_path / "last.ckpt")[RECORD]["configuration"])[0].network
     assert network.input_shape == (1, 32, 32)

@@ -1,7 +1,11 @@
+import doctest
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+import fastladder
 from fastladder.cli import main
 from fastladder.experiments.demo import MINUTES
 from fastladder.experiments.training import read_checkpoint
@@ -32,6 +36,15 @@ def test_result(demo):
 def test_pictures(demo):
     for name in ("predictions.png", "learning_curves.png"):
         assert (demo / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_its_network_is_loaded_as_the_readme_says(demo, monkeypatch):
+    readme = Path(fastladder.__file__).resolve().parent.parent / "README.md"
+    (session,) = re.findall(r"```pycon\n(.*?)```", readme.read_text(), flags=re.DOTALL)
+    monkeypatch.chdir(demo.parent.parent)
+    example = doctest.DocTestParser().get_doctest(session, {}, "README.md", None, None)
+    assert example.examples
+    assert doctest.DocTestRunner().run(example).failed == 0
 
 
 def test_a_second_demonstration_starts_over_and_resume_goes_on(demo, tiny, tmp_path, capsys):

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from fastladder.experiments.errors import RunError
-from fastladder.experiments.ladder import LADDER_MNIST, NETWORKS, build
+from fastladder.experiments.ladder import FEW_LABELS, LADDER_MNIST, NETWORKS
 from fastladder.experiments.tables import TABLES, find_table
 from fastladder.experiments.tagger import GroupedData
 from fastladder.models import LadderNetwork
-from tests.experiments.reproducing import reproduce, result
+from tests.experiments.reproducing import evaluate_and_load, reproduce, result
 
 SMALL = LADDER_MNIST.scales["small"]
 TINY = replace(
@@ -37,6 +37,9 @@ def test_every_row_trains_and_learns(tmp_path):
         stored = result(tmp_path, "tiny-ladder", row.name)
         assert stored["steps"] == 36
         assert stored["test"]["classification_error"] < 80  # of chance it is 90
+        scores, network = evaluate_and_load(tmp_path / "runs" / "tiny-ladder" / "small" / f"{row.name}-0")
+        assert scores == stored["test"]
+        assert isinstance(network, LadderNetwork)
 
 
 @pytest.mark.parametrize("scale", ["paper", "small"])
@@ -61,4 +64,4 @@ def test_digits_are_shown_as_they_are():
 
 def test_an_unknown_network_is_refused():
     with pytest.raises(RunError, match="network: got 'cnn', needs one of mlp, conv, small-mlp, small-conv"):
-        build({"seed": 0, **SMALL.configuration, "model": {"network": "cnn"}})
+        FEW_LABELS.build({"seed": 0, **SMALL.configuration, "model": {"network": "cnn"}})

@@ -7,8 +7,9 @@ import torch
 from lightning.pytorch import Callback
 from torch import nn
 
-from fastladder.experiments.configuration import build, configuration_of, make_parser, parse
+from fastladder.experiments.configuration import configuration_of, make_parser, parse
 from fastladder.experiments.occluded_moving_digits import MovingDigitsData, MovingDigitsTask, costs_and_scores
+from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
 from fastladder.experiments.schedules import HalvingSchedule, ReplayedSchedule
 from fastladder.experiments.training import make_trainer
 from fastladder.nn.mean_teacher import consistency
@@ -77,9 +78,9 @@ def test_configurations_that_come_with_the_package(name):
 
 def test_the_same_seed_builds_the_same_network():
     configuration = configuration_of(parse(make_parser("train", ""), []))
-    one, other = (nn.utils.parameters_to_vector(build(configuration)[0].parameters()) for _ in range(2))
+    one, other = (nn.utils.parameters_to_vector(MOVING_DIGITS.build(configuration)[0].parameters()) for _ in range(2))
     assert torch.equal(one, other)
-    third, _ = build({**configuration, "seed": 1})
+    third, _ = MOVING_DIGITS.build({**configuration, "seed": 1})
     assert not torch.equal(one, nn.utils.parameters_to_vector(third.parameters()))
 
 

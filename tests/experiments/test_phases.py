@@ -7,7 +7,8 @@ from rich.console import Console
 
 from fastladder.experiments.phases import Phase, minutes_until
 from fastladder.experiments.tables import Attempt
-from fastladder.experiments.tagger.tables import build, scale_of
+from fastladder.experiments.tagger.grouping import GROUPING
+from fastladder.experiments.tagger.tables import scale_of
 
 CONFIGURATION = {"seed": 0, **scale_of((20, 5, 8), {"widths": [12, 8, 6]}, max_epochs=2, accelerator="cpu")}
 CONFIGURATION["data"]["batch_size"] = 5
@@ -17,7 +18,7 @@ CONFIGURATION["data"]["batch_size"] = 5
 def phase(tmp_path):
     def make(name, **changes):
         attempt = Attempt(CONFIGURATION, tmp_path, None, None, False, Console(quiet=True))
-        return Phase(attempt, build, {**CONFIGURATION, **changes}, tmp_path / name)
+        return Phase(attempt, GROUPING, {**CONFIGURATION, **changes}, tmp_path / name)
 
     return make
 

@@ -4,17 +4,18 @@ import pytest
 from rich.console import Console
 
 from fastladder.experiments.callbacks import RunRecord
-from fastladder.experiments.configuration import build, configuration_of, make_parser, parse
+from fastladder.experiments.configuration import configuration_of, make_parser, parse
+from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
 from fastladder.experiments.training import RunFolder, train
 
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_progress_shows_epoch_cost_and_error(terminal, tiny, tmp_path):
     configuration = configuration_of(parse(make_parser("train", ""), tiny))
-    task, data = build(configuration)
+    task, data = MOVING_DIGITS.build(configuration)
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=terminal, width=120, color_system=None)
-    train(task, data, RunRecord(configuration, {}), RunFolder(tmp_path), console=console)
+    train(task, data, RunRecord(MOVING_DIGITS.name, configuration, {}), RunFolder(tmp_path), console=console)
     shown = screen.getvalue()
     assert "epoch 3/3" in shown
     assert "cost " in shown

@@ -21,6 +21,7 @@ MADE_UP = Table(
     columns=(Column("classification_error", "error (%)"), Column("next_frame_error", "miss (1e-5)", 1e5, 1)),
     rows=(Row("no-feedback", "Some row", {}), Row("static", "Another row", {}), Row("unheard-of", "Ours alone", {})),
     scales={"small": Scale("All of it is smaller.", {"model": {"network": "small"}})},
+    experiment=None,
     attempt=None,
 )
 

@@ -12,13 +12,15 @@ from lightning.pytorch import Trainer
 
 from fastladder.cli import main
 from fastladder.data import Digits, Splits
-from fastladder.experiments.configuration import build
 from fastladder.experiments.occluded_moving_digits import MovingDigitsTask
 from fastladder.experiments.occluded_moving_digits import data as occluded_data
+from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
 from fastladder.experiments.occluded_moving_digits.tables import ERROR, PREDICTION, search_and_replay
 from fastladder.experiments.reproduce import make_parser
 from fastladder.experiments.tables import TABLES, Outcome, Row, Scale, Table, find_table
 from fastladder.experiments.training import RunFolder
+from fastladder.models import RLadder
+from tests.experiments.reproducing import evaluate_and_load
 
 SHARED = {
     "data": {"batch_size": 10},
@@ -42,6 +44,7 @@ TINY = Table(
     columns=(ERROR, PREDICTION),
     rows=(Row("full", "All of it", {}), Row("encoder", "Encoder only", {"model": {"decoder": False}})),
     scales={"small": Scale("Hardly anything.", SHARED)},
+    experiment=MOVING_DIGITS,
     attempt=search_and_replay,
 )
 
@@ -124,6 +127,15 @@ def refusal(capsys, code):
 # What it trains.
 
 
+def test_both_runs_of_a_row_can_be_evaluated_and_loaded(unbroken):
+    scores, network = evaluate_and_load(unbroken.run("replay").path)
+    assert scores == unbroken.result()["test"]
+    assert isinstance(network, RLadder)
+    scores, network = evaluate_and_load(unbroken.run("search").path)
+    assert scores != unbroken.result()["test"]
+    assert isinstance(network, RLadder)
+
+
 def test_a_row_is_searched_and_replayed(unbroken):
     result, search, replay = unbroken.result(), unbroken.run("search").history(), unbroken.run("replay").history()
     rates = [epoch["learning_rate"] for epoch in search]
@@ -140,8 +152,8 @@ def test_a_row_is_searched_and_replayed(unbroken):
 
 
 def test_the_replay_learns_from_train_and_validation_set(unbroken):
-    _, searched = build({"seed": 0, **SHARED})
-    _, replayed = build({"seed": 0, **SHARED, "data": {**SHARED["data"], "join_validation": True}})
+    _, searched = MOVING_DIGITS.build({"seed": 0, **SHARED})
+    _, replayed = MOVING_DIGITS.build({"seed": 0, **SHARED, "data": {**SHARED["data"], "join_validation": True}})
     assert len(replayed.digits.train) == len(searched.digits.train) + len(searched.digits.valid)
     replayed.setup("test")
     assert unbroken.result()["data"] == replayed.fingerprints()
@@ -211,7 +223,7 @@ def test_a_search_that_is_cut_off_is_judged_by_its_best_checkpoint(reproduce, ep
     monkeypatch.setattr(MovingDigitsTask, "test_step", test_step)
     epoch_takes(1)
     assert reproduce("--row=full", "--time-budget=3.5") == 0
-    task, _ = build({"seed": 0, **SHARED})
+    task, _ = MOVING_DIGITS.build({"seed": 0, **SHARED})
     scores = {}
     for name in ("best", "last"):
         checkpoint = torch.load(getattr(reproduce.run("search"), name), weights_only=True)
@@ -404,7 +416,7 @@ def test_ctrl_c_with_overwrite_keeps_the_old_result(reproduce, pretended, monkey
 
 
 def test_what_an_interrupted_write_left_does_no_harm(reproduce, pretended):
-    scratch = reproduce.path().with_suffix(".partial")
+    scratch = reproduce.path().with_name("full-0.json.partial")
     scratch.parent.mkdir(parents=True)
     scratch.write_text('{"table": "ti')
     assert reproduce() == 0
@@ -481,7 +493,7 @@ def test_every_row_builds_the_network_it_promises(name, scale):
     table = find_table(name)
     for row in table.rows:
         configuration = table.configuration(row, scale, 0)
-        task, data = build(configuration)
+        task, data = MOVING_DIGITS.build(configuration)
         system = re.sub("-(teacher|unlabelled)$", "", row.name)
         frames, *promised = PROMISES[system]
         network = task.network
@@ -499,7 +511,7 @@ def test_the_hash_of_the_data_tells_data_apart_and_nothing_else(scale):
     def hashes(name, row, seed=0, **data):
         table = find_table(name)
         configuration = table.configuration(table.row(row), scale, seed)
-        _, sequences = build({**configuration, "data": {**configuration["data"], **data}})
+        _, sequences = MOVING_DIGITS.build({**configuration, "data": {**configuration["data"], **data}})
         sequences.setup("test")
         return sequences.fingerprints()
 

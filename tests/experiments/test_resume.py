@@ -124,3 +124,27 @@ def test_ctrl_c_from_outside(unbroken, tiny, tmp_path):
     assert "--resume" in said.splitlines()[-1]
     assert "Traceback" not in said
     numbers(tmp_path)
+
+
+def test_a_run_that_was_killed_while_it_wrote_resumes_to_the_same_numbers(unbroken, tiny, tmp_path):
+    """The best checkpoint is of the second epoch already, the last one still of the first."""
+    killed = f"""
+import os, signal
+from fastladder.cli import main
+replace, calls = os.replace, []
+def killing(*names):
+    calls.append(names)
+    if len(calls) == 6:  # the configuration, the start, and two checkpoints an epoch
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(*names)
+os.replace = killing
+main({["train", *tiny, f"--run={tmp_path}"]})
+"""
+    done = subprocess.run([sys.executable, "-c", killed], capture_output=True, text=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert (len(numbers(tmp_path)["history"]), len(numbers(tmp_path, "best.ckpt")["history"])) == (1, 2)
+    assert (tmp_path / "last.ckpt.partial").exists()
+    assert main(["train", *tiny, f"--run={tmp_path}", "--resume"]) == 0
+    assert_same(numbers(tmp_path), numbers(unbroken))
+    assert_same(numbers(tmp_path, "best.ckpt"), numbers(unbroken, "best.ckpt"))
+    assert not list(tmp_path.glob("*.partial"))

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from fastladder.experiments import callbacks
 from fastladder.experiments.callbacks import Deadline, RunRecord
-from fastladder.experiments.configuration import build
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.occluded_moving_digits import MovingDigitsTask
+from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
 from fastladder.experiments.schedules import HalvingSchedule, ReplayedSchedule, learning_rate
 from fastladder.experiments.training import RunFolder, train
 
@@ -119,12 +119,12 @@ def configuration(schedule, **data):
 
 def run(folder, configuration, *, validate=True, minutes=None):
     """Trains, or goes on with what is there. Answers whether that came to its end."""
-    task, data = build(configuration)
+    task, data = MOVING_DIGITS.build(configuration)
     folder, console = RunFolder(folder), Console(file=io.StringIO())
     return train(
         task,
         data,
-        RunRecord(configuration, {}),
+        RunRecord(MOVING_DIGITS.name, configuration, {}),
         folder,
         resume=folder.last.exists(),
         validate=validate,

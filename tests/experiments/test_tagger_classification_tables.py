@@ -4,14 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from fastladder.experiments.errors import NonFiniteCostError, RunError
 from fastladder.experiments.tables import TABLES, Scale, find_table, paper_numbers
-from fastladder.experiments.tagger import tables as unsupervised
 from fastladder.experiments.tagger.classification_tables import (
     TEXTURES1,
     TEXTURES2,
-    build,
     changes_of_rows,
     ladder,
     pretraining,
@@ -20,8 +19,11 @@ from fastladder.experiments.tagger.classification_tables import (
 )
 from fastladder.experiments.tagger.classification_task import ClassificationTask
 from fastladder.experiments.tagger.classifiers import CLASSIFIERS
+from fastladder.experiments.tagger.grouping import GROUPING
+from fastladder.experiments.tagger.textured_digits import TEXTURED_DIGITS
 from fastladder.experiments.training import RunFolder
-from tests.experiments.reproducing import reproduce, result
+from fastladder.models import LadderNetwork, Tagger
+from tests.experiments.reproducing import evaluate_and_load, reproduce, result
 
 RATES = {"pretraining": {"learning_rate": 1e-3}, "optimizer": {"learning_rate": 1e-3}}
 SYSTEMS = {
@@ -85,6 +87,24 @@ def test_every_row_is_trained_to_its_end_and_scored(folder, table):
     assert "top 2 error (%)" in report
 
 
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [("mlp", nn.Sequential), ("convnet-few", nn.Sequential), ("ladder-few", LadderNetwork), ("tagger", Tagger)],
+)
+def test_a_run_can_be_evaluated_and_loaded(row, kind, folder, capsys):
+    scores, network = evaluate_and_load(folder / "runs" / "tiny-textures2" / "small" / f"{row}-0")
+    assert isinstance(network, kind)
+    stored = result(folder, "tiny-textures2", row)["test"]
+    assert scores == {name: score for name, score in stored.items() if not name.startswith("ami_")}
+    assert "classification error (%)" in capsys.readouterr().out
+
+
+def test_a_first_training_can_be_evaluated_and_loaded(folder):
+    scores, network = evaluate_and_load(folder / "runs" / "tiny-textures2" / "small" / "pretraining-0")
+    assert isinstance(network, Tagger)
+    assert scores["ami_5"] == result(folder, "tiny-textures2", "tagger")["test"]["ami_5"]
+
+
 def test_both_rows_of_tagger_go_on_from_one_first_training(folder):
     runs = sorted(path.parent.name for path in (folder / "runs" / "tiny-textures1").rglob("last.ckpt"))
     assert runs == sorted([*(f"{row}-0" for row in ROWS), "pretraining-0"])
@@ -138,7 +158,7 @@ def test_a_first_training_of_another_configuration_is_refused(tmp_path, monkeypa
 
 
 def test_a_cost_that_is_no_number_is_refused():
-    task, data = build(TINY1.configuration(TINY1.row("mlp"), "small", 0))
+    task, data = TEXTURED_DIGITS.build(TINY1.configuration(TINY1.row("mlp"), "small", 0))
     data.setup("fit")
     (batch, *_) = data.train_dataloader()
     with torch.no_grad():
@@ -167,7 +187,7 @@ def test_the_first_training_knows_of_no_labels():
 def test_wrong_values_are_refused_by_name(section, wrong, message):
     configuration = TINY1.configuration(TINY1.row("mlp"), "small", 0)
     with pytest.raises(RunError, match=message):
-        build({**configuration, section: {**configuration[section], **wrong}})
+        TEXTURED_DIGITS.build({**configuration, section: {**configuration[section], **wrong}})
 
 
 @pytest.mark.parametrize("name", ["tagger-table2-textures1", "tagger-table2-textures2"])
@@ -193,4 +213,4 @@ def test_a_pretrained_network_of_the_package_fits_the_one_that_classifies():
         options = ("groups", "likelihood", "initial_mean", "norm")
         assert [first[name] for name in options] == [second[name] for name in options]
         assert pretraining(configuration)["trainer"]["max_epochs"] > configuration["trainer"]["max_epochs"]
-        unsupervised.build(pretraining(configuration) | {"data": {"sizes": [100, 1, 1], "source": "bundled"}})
+        GROUPING.build(pretraining(configuration) | {"data": {"sizes": [100, 1, 1], "source": "bundled"}})

@@ -8,7 +8,8 @@ from matplotlib.image import imread
 from fastladder.cli import main
 from fastladder.experiments.callbacks import RECORD
 from fastladder.experiments.tagger.figures import COLOURS, examples, removal, tint
-from fastladder.experiments.tagger.tables import build, scale_of
+from fastladder.experiments.tagger.grouping import GROUPING
+from fastladder.experiments.tagger.tables import scale_of
 
 CONFIGURATION = {"seed": 0, **scale_of((100, 2, 30), {"widths": [12, 8, 6]}, max_epochs=1)}
 TEXTURES = {
@@ -21,9 +22,10 @@ TEXTURES = {
 @pytest.fixture
 def checkpoint(tmp_path):
     def save(configuration):
-        task, _ = build(configuration)
+        task, _ = GROUPING.build(configuration)
         path = tmp_path / "last.ckpt"
-        torch.save({"state_dict": task.state_dict(), RECORD: {"configuration": configuration, "history": []}}, path)
+        record = {"experiment": GROUPING.name, "configuration": configuration, "history": []}
+        torch.save({"state_dict": task.state_dict(), RECORD: record}, path)
         return path
 
     return save
@@ -38,7 +40,7 @@ def test_groups_have_their_colours_and_faint_pixels_are_white():
 
 
 def test_examples_come_in_the_order_of_their_ranks():
-    task, data = build(CONFIGURATION)
+    task, data = GROUPING.build(CONFIGURATION)
     shown = examples(task.network, data.splits.test, "x", (0.0, 0.5, 1.0), groups=2)
     scores = [example.score for example in shown]
     assert scores == sorted(scores, reverse=True)
@@ -48,7 +50,7 @@ def test_examples_come_in_the_order_of_their_ranks():
 
 
 def test_removal_takes_away_the_group_of_an_object_in_the_last_iteration():
-    task, data = build(TEXTURES)
+    task, data = GROUPING.build(TEXTURES)
     whole, without = removal(task.network, data.splits.test, group=3)
     assert np.array_equal(whole.image, without.image)
     assert np.array_equal(whole.masks[:-1], without.masks[:-1])
@@ -73,6 +75,7 @@ def test_the_commands_draw_and_store_what_they_drew(checkpoint, tmp_path, name, 
 
 def test_another_network_is_refused(tmp_path, capsys):
     path = tmp_path / "last.ckpt"
-    torch.save({"state_dict": {}, RECORD: {"configuration": {"data": {"source": "bundled"}}}}, path)
+    record = {"experiment": GROUPING.name, "configuration": {"data": {"dataset": "textures2"}}}
+    torch.save({"state_dict": {}, RECORD: record}, path)
     assert main(["figure", "tagger-figure4", f"--checkpoint={path}"]) == 2
     assert "is not of a Tagger trained on shapes" in capsys.readouterr().err

@@ -8,9 +8,11 @@ import torch
 from fastladder.experiments.errors import NonFiniteCostError, RunError
 from fastladder.experiments.tables import TABLES, Scale, find_table
 from fastladder.experiments.tagger import TaggerTask
-from fastladder.experiments.tagger.tables import TABLE1, TRANSFER, build, scale_of
+from fastladder.experiments.tagger.grouping import GROUPING
+from fastladder.experiments.tagger.tables import TABLE1, TRANSFER, scale_of
 from fastladder.experiments.training import RunFolder
-from tests.experiments.reproducing import reproduce, result
+from fastladder.models import Tagger
+from tests.experiments.reproducing import evaluate_and_load, reproduce, result
 
 MODEL = {"widths": [12, 8, 6], "learning_rate": 1e-3}
 CONFIGURATION = scale_of((20, 5, 8), MODEL, max_epochs=2, accelerator="cpu")
@@ -53,6 +55,15 @@ def test_every_row_has_the_scores_of_every_iteration(folder):
     assert "AMI 5, paper" in report
 
 
+def test_a_run_can_be_evaluated_and_loaded(folder, capsys):
+    scores, network = evaluate_and_load(folder / "runs/tiny-table1/small/layer-0")
+    assert isinstance(network, Tagger)
+    stored = result(folder, "tiny-table1", "layer")["test"]
+    assert scores == {name: score for name, score in stored.items() if name != "untrained_ami"}
+    shown = capsys.readouterr().out
+    assert all(f"{label}, iteration {turn}" in shown for label in ("AMI", "cost") for turn in range(1, 6))
+
+
 def test_transfer_only_evaluates_the_run_of_table_1(folder):
     runs = sorted(path.parent.name for path in folder.glob("runs/**/last.ckpt"))
     assert runs == ["batch-0", "layer-0"]
@@ -86,7 +97,7 @@ def test_training_lowers_the_cost(folder):
 
 
 def test_a_cost_that_is_no_number_is_refused():
-    task, data = build({"seed": 0, **CONFIGURATION})
+    task, data = GROUPING.build({"seed": 0, **CONFIGURATION})
     task.chance = torch.Generator()
     data.setup("fit")
     (batch,) = data.val_dataloader()
@@ -105,7 +116,7 @@ def test_wrong_values_are_refused_by_name():
     ):
         configuration = {"seed": 0, **CONFIGURATION, section: {**CONFIGURATION[section], **wrong}}
         with pytest.raises(RunError, match=message):
-            build(configuration)
+            GROUPING.build(configuration)
 
 
 @pytest.mark.parametrize("name", ["tagger-table1", "tagger-transfer"])

@@ -1,7 +1,7 @@
 """The sequences of a run: which digits, which labels, in which batches."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from fastladder.data import (
     PAPER,
     SMALL,
     Digits,
+    MovingDigits,
     OccludedMovingDigits,
     OptimalReconstructions,
     Sequence,
@@ -73,9 +74,8 @@ class MovingDigitsData(LightningDataModule):
             raise ValueError("unlabelled: got True, needs a number of labels: without one, all digits have theirs")
         if unlabelled and batch_size % 2:
             raise ValueError(f"batch_size: got {batch_size}, needs an even number, half of it with labels")
-        self.config = SMALL if source == "bundled" else PAPER
+        self.config, self.frames = sequences_of(source, view)
         self.dataset_type = OccludedMovingDigits if view == "frames" else OptimalReconstructions
-        self.frames = self.config.frames if view == "frames" else 1
         self.batch_size, self.resample, self.unlabelled, self.seed = batch_size, resample, unlabelled, seed
         digits = self._read(source, folder, download)
         self.labelled = None if labels is None else balanced_draw(digits.train, labels, seed)
@@ -145,6 +145,12 @@ class MovingDigitsData(LightningDataModule):
         rank, count = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         parts = [part for batch in batches if len(part := batch[rank::count])]
         return DataLoader(dataset, batch_size=None, sampler=parts)
+
+
+def sequences_of(source: str = "bundled", view: str = "frames", **others: Any) -> tuple[MovingDigits, int]:
+    """How digits move, and how many frames a sequence has, by the arguments of `MovingDigitsData`."""
+    config = SMALL if source == "bundled" else PAPER
+    return config, config.frames if view == "frames" else 1
 
 
 def draw(indices: Tensor, count: int, generator: torch.Generator) -> Tensor:

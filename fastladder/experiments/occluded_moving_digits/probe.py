@@ -1,6 +1,5 @@
 """What the bottom of the decoder knows of the digit behind the bars: Fig. 4 of Recurrent Ladder Networks."""
 
-import json
 from pathlib import Path
 from typing import cast
 
@@ -12,12 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastladder.data import Sequence
-from fastladder.experiments.callbacks import RECORD
-from fastladder.experiments.configuration import add_data_arguments, build, parse
+from fastladder.experiments.configuration import add_data_arguments, parse
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.figures import plot_predictions
+from fastladder.experiments.files import write_json
 from fastladder.experiments.occluded_moving_digits.data import MovingDigitsData
-from fastladder.experiments.training import load_weights, read_checkpoint
+from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
+from fastladder.experiments.saved import read_run_of
 from fastladder.info import environment
 from fastladder.models import RLadder
 from fastladder.nn import ConvG3
@@ -93,20 +93,17 @@ def figure4_command(arguments: list[str]) -> int:
     parser.add_argument("--epochs", type=int, default=2, help="of the probe's training")
     add_data_arguments(parser)
     options = parse(parser, arguments)
-    path, output = Path(options.checkpoint), Path(options.output)
-    checkpoint = read_checkpoint(path)
-    configuration = checkpoint[RECORD]["configuration"]
-    task, data = build(configuration, data_dir=options.data_dir, download=options.download)
-    load_weights(task, checkpoint, path)
+    saved, output = read_run_of(MOVING_DIGITS, Path(options.checkpoint)), Path(options.output)
+    task, data = saved.build(data_dir=options.data_dir, download=options.download)
     console = Console()
     probe = Probe(task.evaluated)
     error = train_probe(probe, data, options.epochs, console)
     plot_predictions(task.evaluated, data.test, output, probe=probe)
     result = {
         "probe_error": error,
-        "checkpoint_configuration": configuration,
-        "environment": environment(configuration["seed"]),
+        "checkpoint_configuration": saved.configuration,
+        "environment": environment(saved.configuration["seed"]),
     }
-    output.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
+    write_json(output.with_suffix(".json"), result)
     console.print(f"{output}: the probe's mean square error is {error:.5f}", highlight=False, soft_wrap=True)
     return 0

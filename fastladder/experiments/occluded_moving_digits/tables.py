@@ -8,7 +8,7 @@ one that is evaluated (appendix D.1).
 import time
 from typing import Any
 
-from fastladder.experiments.configuration import build
+from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
 from fastladder.experiments.phases import Phase, minutes_until
 from fastladder.experiments.tables import Attempt, Column, Configuration, Outcome, Row, Scale, Table
 
@@ -59,7 +59,7 @@ def search_and_replay(attempt: Attempt) -> Outcome:
     A search that is cut off is itself evaluated, by its best checkpoint.
     """
     end = None if attempt.minutes is None else time.monotonic() + 60 * attempt.minutes
-    search = Phase(attempt, build, attempt.configuration, attempt.folder / "search")
+    search = Phase(attempt, MOVING_DIGITS, attempt.configuration, attempt.folder / "search")
     # The replay takes as long as the search, so the search gets half of the time.
     if not search.train(None if attempt.minutes is None else attempt.minutes / 2):
         return search.outcome(search.folder.best, complete=False)
@@ -71,7 +71,7 @@ def search_and_replay(attempt: Attempt) -> Outcome:
         "model": {**sections["model"], "schedule": rates},
         "trainer": {**sections["trainer"], "max_epochs": len(rates)},
     }
-    replay = Phase(attempt, build, configuration, attempt.folder / "replay")
+    replay = Phase(attempt, MOVING_DIGITS, configuration, attempt.folder / "replay")
     complete = replay.train(minutes_until(end), validate=False)
     return replay.outcome(replay.folder.last, complete=complete, before=[search])
 
@@ -97,6 +97,7 @@ TABLE1 = Table(
             {"static": {"model": SMALL_STATIC}, "temporal": {"model": SMALL_TEMPORAL}},
         ),
     },
+    experiment=MOVING_DIGITS,
     attempt=search_and_replay,
 )
 
@@ -142,5 +143,6 @@ TABLE2 = Table(
             },
         ),
     },
+    experiment=MOVING_DIGITS,
     attempt=search_and_replay,
 )

@@ -10,45 +10,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastladder.experiments.errors import RunError
 from fastladder.experiments.phases import Phase, minutes_until, train_once
-from fastladder.experiments.seeding import seeded
 from fastladder.experiments.tables import Attempt, Column, Configuration, Outcome, Row, Scale, Table
-from fastladder.experiments.tagger import tables
-from fastladder.experiments.tagger.classification_data import LabelledData
-from fastladder.experiments.tagger.classification_task import ClassificationTask
-from fastladder.experiments.tagger.classifiers import CLASSIFIERS
+from fastladder.experiments.tagger.grouping import GROUPING
+from fastladder.experiments.tagger.textured_digits import TEXTURED_DIGITS
 from fastladder.models.ladder_recipes import LADDER_MLP_DENOISING
 
 ITERATIONS = 5  # in the test
-
-
-def build(
-    configuration: dict[str, Any], *, data_dir: str | None = None, download: bool = False
-) -> tuple[ClassificationTask, LabelledData]:
-    """The task with its initial weights, and its data.
-
-    Raises:
-        DataError: the data is missing or damaged.
-        RunError: a value is wrong; the message names it.
-    """
-    seed = configuration["seed"]
-    options = dict(configuration["model"])
-    name = options.pop("classifier")
-    if name not in CLASSIFIERS:
-        raise RunError(f"classifier: got {name!r}, needs one of {', '.join(CLASSIFIERS)}")
-    with seeded(seed):
-        data = LabelledData(**configuration["data"], folder=data_dir, download=download, seed=seed)
-        classifier = CLASSIFIERS[name](data.data_shape, **options)
-        task = ClassificationTask(classifier, **configuration["optimizer"], seed=seed)
-    return task, data
 
 
 def train_and_judge(attempt: Attempt) -> Outcome:
     """Trains a classifier and evaluates its last checkpoint."""
     if attempt.configuration["pretraining"]:
         return pretrain_and_classify(attempt)
-    return train_once(attempt, build)
+    return train_once(attempt, TEXTURED_DIGITS)
 
 
 def pretrain_and_classify(attempt: Attempt) -> Outcome:
@@ -58,12 +33,12 @@ def pretrain_and_classify(attempt: Attempt) -> Outcome:
     """
     end = None if attempt.minutes is None else time.monotonic() + 60 * attempt.minutes
     configuration = attempt.configuration
-    first = Phase(attempt, tables.build, pretraining(configuration), pretraining_folder(attempt))
+    first = Phase(attempt, GROUPING, pretraining(configuration), pretraining_folder(attempt))
     complete = first.train(attempt.minutes)
     if not complete:
         return first.outcome(first.folder.last, complete=False)
     grouping = first.evaluate()
-    second = Phase(attempt, build, configuration, attempt.folder)
+    second = Phase(attempt, TEXTURED_DIGITS, configuration, attempt.folder)
     learned: Any = first.task
     classifies: Any = second.task
     classifies.classifier.network.load_pretrained(learned.network.state_dict())
@@ -243,6 +218,7 @@ def table(objects: int) -> Table:
         columns=(Column("classification_error", error, digits=1), Column(f"ami_{ITERATIONS}", "AMI before labels")),
         rows=tuple(rows),
         scales={"paper": paper(objects), "small": small(objects)},
+        experiment=TEXTURED_DIGITS,
         attempt=train_and_judge,
     )
 

@@ -5,7 +5,7 @@ from typing import cast
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from fastladder.experiments.errors import check_finite
@@ -33,6 +33,11 @@ class ClassificationTask(LightningModule):
         if not 0 <= decay <= 1:
             raise ValueError(f"decay: got {decay}, needs 0 to 1")
         self.classifier, self.learning_rate, self.decay, self.seed = classifier, learning_rate, decay, seed
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that is judged."""
+        return self.classifier.network
 
     def training_step(self, batch: LabelledBatch, index: int) -> Tensor:
         self._set_chance(self.seed, self.global_step)  # so that a resumed run draws what an unbroken one draws

@@ -1,6 +1,6 @@
 """The images of a run: which, and in which batches."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -104,11 +104,6 @@ class GroupedData(LightningDataModule):
         self.splits: GroupedSplits = splits
         self.batch_size, self.seed = batch_size, seed
 
-    @property
-    def data_shape(self) -> tuple[int, ...]:
-        """(H, W)."""
-        return tuple(self.splits.train.images.shape[1:])
-
     def setup(self, stage: str) -> None:
         device = self.trainer.strategy.root_device if self.trainer else "cpu"
         self.train, self.valid, self.test = (GroupedDataset(part, device) for part in self.splits)
@@ -135,6 +130,22 @@ class GroupedData(LightningDataModule):
         rank, count = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         parts = [part for batch in order.split(size) if len(part := batch[rank::count])]
         return DataLoader(dataset, batch_size=None, sampler=parts)
+
+
+def image_shape(dataset: str = "shapes", source: str = "mnist", **others: Any) -> tuple[int, int]:
+    """(H, W), by the arguments of `GroupedData`."""
+    if dataset == "shapes":
+        return 20, 20
+    if source == "mnist":
+        return 28, 28
+    return (8, 8) if dataset == "digits" else (20, 20)
+
+
+def without_mnist(dataset: str = "shapes", source: str = "mnist", **others: Any) -> str:
+    """By which of the arguments of `GroupedData` its images are not of MNIST; empty: they are."""
+    if dataset == "shapes":
+        return "data.dataset 'shapes', which has no digits"
+    return "" if source == "mnist" else f"data.source {source!r}, only with 'mnist'"
 
 
 def digit_splits(source: str, sizes: tuple[int, int, int], folder: str | None, download: bool) -> GroupedSplits:

@@ -1,6 +1,5 @@
 """Pictures of groups: Figs. 4 and 5 of Tagger."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,13 @@ from rich.console import Console
 from torch import Tensor
 
 from fastladder.data import GroupedImages
-from fastladder.experiments.callbacks import RECORD
 from fastladder.experiments.configuration import add_data_arguments, parse
 from fastladder.experiments.errors import RunError
+from fastladder.experiments.files import write_figure, write_json
 from fastladder.experiments.metrics import adjusted_mutual_information
+from fastladder.experiments.saved import read_run_of
 from fastladder.experiments.tagger.data import GroupedData
-from fastladder.experiments.tagger.tables import build
-from fastladder.experiments.training import load_weights, read_checkpoint
+from fastladder.experiments.tagger.grouping import GROUPING
 from fastladder.info import environment
 from fastladder.models import Tagger
 
@@ -158,7 +157,7 @@ def plot_groups(shown: Sequence[Example], path: Path) -> None:
             ]
             for title, place in zip(titles, places, strict=True):
                 axis.text(place, -3, title, ha="center", fontsize=9)
-    figure.savefig(path, dpi=110, bbox_inches="tight")
+    write_figure(path, figure, dpi=110, bbox_inches="tight")
 
 
 def strip(example: Example) -> tuple[np.ndarray, list[float]]:
@@ -234,15 +233,14 @@ def draw(
     add_data_arguments(parser)
     options = parse(parser, arguments)
     path, output = Path(options.checkpoint), Path(options.output)
-    checkpoint = read_checkpoint(path)
-    configuration = checkpoint[RECORD]["configuration"]
+    saved = read_run_of(GROUPING, path)
+    configuration = saved.configuration
     if configuration["data"].get("dataset") != dataset:
         raise RunError(f"{path}: is not of a Tagger trained on {dataset}")
 
     def load(changes: Mapping[str, Mapping[str, Any]]) -> tuple[Tagger, GroupedData]:
         changed = {name: {**configuration.get(name, {}), **values} for name, values in changes.items()}
-        task, data = build({**configuration, **changed}, data_dir=options.data_dir, download=options.download)
-        load_weights(task, checkpoint, path)
+        task, data = saved.build(changed, data_dir=options.data_dir, download=options.download)
         return task.network, data
 
     shown = make(load)
@@ -252,6 +250,6 @@ def draw(
         "checkpoint_configuration": configuration,
         "environment": environment(configuration["seed"]),
     }
-    output.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
+    write_json(output.with_suffix(".json"), result)
     Console().print(f"{output}: {len(shown)} examples", highlight=False, soft_wrap=True)
     return 0

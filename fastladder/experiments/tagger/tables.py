@@ -3,34 +3,13 @@
 from typing import Any
 
 from fastladder.experiments.phases import Phase
-from fastladder.experiments.seeding import seeded
 from fastladder.experiments.tables import Attempt, Column, Configuration, Outcome, Row, Scale, Table
-from fastladder.experiments.tagger.data import GroupedData
-from fastladder.experiments.tagger.task import TaggerTask
-
-
-def build(
-    configuration: dict[str, Any], *, data_dir: str | None = None, download: bool = False
-) -> tuple[TaggerTask, GroupedData]:
-    """The task with its initial weights, and its data.
-
-    Raises:
-        DataError: the data is missing or damaged.
-        RunError: a value is wrong; the message names it.
-    """
-    seed = configuration["seed"]
-    test = configuration.get("test", {})
-    objects = {"test_objects": test["objects"]} if "objects" in test else {}
-    options = {f"test_{name}": test[name] for name in ("groups", "iterations") if name in test}
-    with seeded(seed):
-        data = GroupedData(**configuration["data"], **objects, folder=data_dir, download=download, seed=seed)
-        task = TaggerTask(data.data_shape, **configuration["model"], **options, seed=seed)
-    return task, data
+from fastladder.experiments.tagger.grouping import GROUPING
 
 
 def train_and_judge(attempt: Attempt) -> Outcome:
     """Trains, and evaluates the last checkpoint, and to see what the training is worth the untrained network too."""
-    phase = Phase(attempt, build, attempt.configuration, attempt.folder)
+    phase = Phase(attempt, GROUPING, attempt.configuration, attempt.folder)
     untrained = phase.evaluate()
     complete = phase.train(attempt.minutes)
     outcome = phase.outcome(phase.folder.last, complete=complete)
@@ -78,6 +57,7 @@ TABLE1 = Table(
         Row("layer", "Tagger, layer norm", {"model": {"norm": "layer"}}),
     ),
     scales=SCALES,
+    experiment=GROUPING,
     attempt=train_and_judge,
 )
 
@@ -101,5 +81,6 @@ TRANSFER = Table(
         )
     ),
     scales=SCALES,
+    experiment=GROUPING,
     attempt=train_and_judge,
 )

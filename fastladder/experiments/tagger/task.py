@@ -79,6 +79,11 @@ class TaggerTask(LightningModule):
             validate=False,  # the data sets have been checked
         )
 
+    @property
+    def evaluated(self) -> Tagger:
+        """The network that is judged."""
+        return self.network
+
     def on_train_epoch_start(self) -> None:
         # By the epoch, so that a resumed run draws what an unbroken one draws.
         self.chance = self._chance(self.seed, self.current_epoch)

@@ -1,0 +1,161 @@
+"""Runs in Python: `fastladder.experiments.load`. The tables' own tests load the runs that they train."""
+
+import pytest
+import torch
+
+from fastladder.cli import main
+from fastladder.data import Digits, Splits
+from fastladder.experiments import load
+from fastladder.experiments.callbacks import RECORD
+from fastladder.experiments.errors import RunError
+from fastladder.experiments.experiment import EXPERIMENTS, Experiment, find_experiment
+from fastladder.experiments.training import read_checkpoint
+
+SMALL = {"sizes": [10, 10, 10], "batch_size": 10}
+WIDTHS = {"widths": [12, 8, 6]}
+# What is loaded: its experiment, and what is of its configuration beside the source of the digits.
+CASES = {
+    "RLadder": (
+        "occluded_moving_digits",
+        {"data": {}, "model": {"network": "small", "widths": {"low": 4, "high": 4, "units": 4}}},
+    ),
+    "LadderNetwork": (
+        "few_labels",
+        {"data": SMALL, "model": {"network": "small-mlp", "weights": [1.0] * 6, "noise": [0.2] * 6}, "optimizer": {}},
+    ),
+    "Tagger": ("grouping", {"data": {**SMALL, "dataset": "textures2"}, "model": WIDTHS}),
+    "Sequential": (
+        "textured_digits",
+        {"data": {**SMALL, "dataset": "textures1"}, "model": {"classifier": "mlp", **WIDTHS}, "optimizer": {}},
+    ),
+}
+EVERY = [(kind, source) for kind in CASES for source in ("bundled", "mnist")]
+
+
+def case(kind, source):
+    """An experiment and a configuration of it."""
+    name, sections = CASES[kind]
+    return find_experiment(name), {"seed": 0, **sections, "data": {**sections["data"], "source": source}}
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Stores a checkpoint of a network with its initial weights, and answers these."""
+
+    def checkpoint(kind, source="bundled"):
+        experiment, configuration = case(kind, source)
+        task = experiment.task(configuration)
+        record = {"experiment": experiment.name, "configuration": configuration, "history": []}
+        torch.save({"state_dict": task.state_dict(), RECORD: record}, tmp_path / "last.ckpt")
+        return task.evaluated.state_dict()
+
+    return checkpoint
+
+
+@pytest.fixture
+def change(tmp_path):
+    """Changes the record of a checkpoint."""
+
+    def rewrite(edit):
+        checkpoint = read_checkpoint(tmp_path / "last.ckpt")
+        edit(checkpoint[RECORD])
+        torch.save(checkpoint, tmp_path / "last.ckpt")
+
+    return rewrite
+
+
+@pytest.fixture(scope="module")
+def taught(tiny, tmp_path_factory):
+    """A run with a Mean Teacher, whose last epoch is not its best."""
+    folder = tmp_path_factory.mktemp("taught")
+    assert main(["train", *tiny, "--model.teacher_decay=0.5", f"--run={folder}"]) == 0
+    return folder
+
+
+def test_cases_are_of_every_experiment():
+    assert sorted(name for name, _ in CASES.values()) == sorted(EXPERIMENTS)
+    assert all(find_experiment(name).name == name for name in EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
+def test_the_network_of_a_mean_teacher_is_loaded_ready_for_use(name, taught):
+    network = load(taught / name)
+    assert not any(module.training for module in network.modules())
+    state = read_checkpoint(taught / name)["state_dict"]
+    loaded = network.state_dict()
+    assert all(torch.equal(value, state[f"teacher.module.{key}"]) for key, value in loaded.items())
+    assert any(not torch.equal(value, state[f"network.{key}"]) for key, value in loaded.items())
+    assert network(torch.rand(2, 5, 1, 20, 20)).logits.shape == (2, 5, 10)
+
+
+def test_a_folder_is_its_best_checkpoint_or_its_last_one(taught, save, tmp_path):
+    best, of_folder = load(taught / "best.ckpt").state_dict(), load(str(taught)).state_dict()
+    assert all(torch.equal(value, of_folder[key]) for key, value in best.items())
+    saved, loaded = save("RLadder"), load(tmp_path).state_dict()
+    assert all(torch.equal(value, loaded[key]) for key, value in saved.items())
+
+
+@pytest.mark.parametrize(("kind", "source"), EVERY)
+def test_a_network_of_every_experiment_is_loaded_without_its_data(kind, source, save, tmp_path, monkeypatch):
+    saved = save(kind, source)
+    monkeypatch.setattr(Experiment, "build", lambda *arguments, **options: pytest.fail("the data was read"))
+    monkeypatch.setenv("FASTLADDER_DATA", str(tmp_path))
+    state = torch.random.get_rng_state()
+    network = load(tmp_path)
+    assert type(network).__name__ == kind
+    assert not network.training
+    loaded = network.state_dict()
+    assert loaded.keys() == saved.keys()
+    assert all(torch.equal(value, loaded[key]) for key, value in saved.items())
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(("kind", "source"), EVERY)
+def test_a_network_is_made_for_the_images_of_its_data(kind, source, monkeypatch):
+    noise = Digits(torch.rand(20, 28, 28), torch.arange(20) % 10, "noise")
+    for module in ("data.textures", "experiments.occluded_moving_digits.data", "experiments.tagger.data"):
+        monkeypatch.setattr(f"fastladder.{module}.mnist_splits", lambda *_, **__: Splits(noise, noise, noise))
+    experiment, configuration = case(kind, source)
+    configuration["data"]["batch_size"] = 10
+    task, data = experiment.build(configuration)
+    data.setup("fit")
+    images = next(iter(data.val_dataloader()))[0]
+    with torch.no_grad():
+        answer = task.evaluated.eval()(images.flatten(1) if kind == "LadderNetwork" else images)
+    assert answer is not None
+
+
+def test_what_is_no_run_is_refused(tmp_path, taught):
+    with pytest.raises(RunError, match="nowhere: no such run or checkpoint"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(RunError, match=r"holds no checkpoint, neither best.ckpt nor last.ckpt$"):
+        load(tmp_path)
+    with pytest.raises(RunError, match=f"holds no checkpoint.*there are some in .*{taught.name}"):
+        load(taught.parent)
+    with pytest.raises(RunError, match="not a sound checkpoint"):
+        load(taught / "config.yaml")
+
+
+def test_a_run_of_another_version_is_refused(save, change, tmp_path):
+    save("RLadder")
+    change(lambda record: record["configuration"]["model"].update(colour="red"))
+    with pytest.raises(RunError, match=r"a configuration that this version does not take.*colour"):
+        load(tmp_path)
+    change(lambda record: record.update(experiment="chess"))
+    with pytest.raises(RunError, match=r"last.ckpt: .*experiment: got 'chess', needs one of occluded_moving_digits"):
+        load(tmp_path)
+    change(lambda record: record.pop("experiment"))
+    with pytest.raises(RunError, match=r"last.ckpt: does not say of which experiment it is"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("figure", "kind", "needed"),
+    [("rladder-figure4", "Tagger", "occluded_moving_digits"), ("tagger-figure5", "RLadder", "grouping")],
+)
+def test_a_figure_of_another_experiment_is_refused(figure, kind, needed, save, tmp_path, capsys):
+    save(kind)
+    assert main(["figure", figure, f"--checkpoint={tmp_path / 'last.ckpt'}"]) == 2
+    said = capsys.readouterr().err
+    assert f"last.ckpt: is of the experiment {CASES[kind][0]}, needs one of {needed}" in said
+    assert said.count("\n") == 1
