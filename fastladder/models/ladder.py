@@ -10,7 +10,7 @@ from torch.nn import functional
 from fastladder.models.ladder_layer import LadderLayer
 from fastladder.models.ladder_levels import Dense, LadderRow
 from fastladder.models.levels import Shape
-from fastladder.nn.checks import check_features, check_size
+from fastladder.nn.checks import check_features, check_shape
 from fastladder.nn.ladder_combinator import LadderCombinator
 from fastladder.ops.checks import check_eps, check_flag, check_option
 from fastladder.reference.normalization import compute_dtype_of
@@ -306,9 +306,7 @@ def _rows(levels: Any) -> list[LadderRow]:
 
 
 def _shapes(input_shape: int | Sequence[int], rows: list[LadderRow]) -> list[Shape]:
-    sizes = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
-    for size in sizes:
-        check_size("input_shape", size)
+    sizes = check_shape("input_shape", input_shape)
     if not 1 <= len(sizes) <= 4:
         raise ValueError(f"input_shape: got {sizes}, needs features or (C, *S) with one to three spatial sizes")
     shapes: list[Shape] = [sizes]

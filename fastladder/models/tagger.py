@@ -131,7 +131,7 @@ class Tagger(nn.Module):
         if len(widths) < 2:
             raise ValueError(f"widths: got {tuple(widths)}, needs two levels at least")
         if classes is not None:
-            check_size("classes", classes)
+            classes = check_size("classes", classes)
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.classes = classes
         self.tag = Tag(

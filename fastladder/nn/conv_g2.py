@@ -52,7 +52,7 @@ class ConvG2(ProjectedPair):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        check_size("lateral_size", lateral_size)  # before it is multiplied
+        lateral_size = check_size("lateral_size", lateral_size)  # before it is multiplied
         super().__init__(
             top_size,
             lateral_size,

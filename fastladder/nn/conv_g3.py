@@ -51,7 +51,7 @@ class ConvG3(ProjectedPair):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        check_size("hidden_size", hidden_size)
+        hidden_size = check_size("hidden_size", hidden_size)
         super().__init__(
             top_size,
             lateral_size,

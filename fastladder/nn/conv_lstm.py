@@ -60,6 +60,7 @@ class ConvLSTM(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        input_size, hidden_size = check_size("input_size", input_size), check_size("hidden_size", hidden_size)
         num_layers = check_size("num_layers", num_layers)
         check_flag("batch_first", batch_first)
         check_flag("bidirectional", bidirectional)

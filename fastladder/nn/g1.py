@@ -32,8 +32,7 @@ class ProjectedG1(nn.Module):
         dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
-        check_size("top_size", top_size)
-        check_size("lateral_size", lateral_size)
+        top_size, lateral_size = check_size("top_size", top_size), check_size("lateral_size", lateral_size)
         check_init(init)
         self.top_size, self.lateral_size, self.dims = top_size, lateral_size, dims
         self.squash_gate, self.init = squash_gate, init

@@ -52,7 +52,7 @@ class Preactivation(RunningStatistics):
     ) -> None:
         super().__init__()
         check_option("norm", norm, NORMS)
-        check_size("steps", steps)
+        steps = check_size("steps", steps)
         check_eps(eps)
         self.norm, self.steps, self.eps, self.momentum = norm, steps, eps, momentum
         options: dict[str, Any] = {"device": device, "dtype": dtype}

@@ -34,8 +34,7 @@ class ProjectedPair(nn.Module):
         dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
-        check_size("top_size", top_size)
-        check_size("lateral_size", lateral_size)
+        top_size, lateral_size = check_size("top_size", top_size), check_size("lateral_size", lateral_size)
         self.top_size, self.lateral_size, self.dims = top_size, lateral_size, dims
         if lateral_kernel_size is None:
             lateral_kernel_size = odd_kernel_size(check_sizes("kernel_size", kernel_size, dims))

@@ -325,6 +325,10 @@ def test_it_learns():
         (lambda: tiny().step(frames()), ValueError, r"frame: got shape .* needs \(N, 2, 8, 8\)"),
         (lambda: tiny()(frames(), tiny().initial_state(4)[:2]), ValueError, "state: got 2 rows, needs 3"),
         (lambda: tiny()(frames(), tiny().initial_state(3)), ValueError, "got shape"),
+        (lambda: tiny()(frames(), torch.rand(4, 3)), TypeError, "state: got Tensor, needs the state of an earlier"),
+        (lambda: RLadder(small(), (1, 20, 20), alignment="same"), ValueError,
+         r"levels\[4\].decoder: top: got spatial size \(2, 2\), .* does not take to the \(5, 5\) of lateral"),
+        (lambda: RLadder(TINY, 8), ValueError, r"input_shape: got \(8,\), needs \(C, \*S\)"),
         (lambda: tiny()(frames().double()), TypeError, "input: got dtype torch.float64"),
     ],
 )  # fmt: skip

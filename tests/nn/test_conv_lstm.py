@@ -1,5 +1,6 @@
 """ConvLSTM over sequences."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
@@ -162,11 +163,21 @@ def test_channels_last_gives_the_same_numbers():
     torch.testing.assert_close(output, needed)
 
 
-def network(**options):
-    return ConvLSTM(2, 3, 3, **options)
+def test_sizes_of_any_integer_type_and_states_in_a_list():
+    sizes = np.int64([2, 3, 3, 2])
+    network = ConvLSTM(*sizes, stride=np.uint8(1))
+    assert [type(size) for size in (network.input_size, network.hidden_size, network.num_layers)] == [int] * 3
+    assert network.l0.input_projection.kernel_size == (3, 3)
+    x, h = torch.randn(3, 2, 2, 4, 4), torch.zeros(2, 2, 3, 4, 4)
+    for state in (None, (None, None), [h, h]):
+        torch.testing.assert_close(network(x, state)[0], network(x, (h, h))[0])
 
 
-X = torch.rand(4, 2, 2, 5, 5)
+def network(kernel_size=3, **options):
+    return ConvLSTM(2, 3, kernel_size, **options)
+
+
+X, H = torch.rand(4, 2, 2, 5, 5), torch.rand(1, 2, 3, 5, 5)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +195,13 @@ X = torch.rand(4, 2, 2, 5, 5)
         (lambda: network()(X, lengths=[4]), ValueError, r"lengths: .* needs \(2,\) integers"),
         (lambda: network()(X, lengths=torch.ones(2)), ValueError, "lengths: got torch.float32"),
         (lambda: network()(X, (torch.rand(2, 2, 3, 5, 5),) * 2), ValueError, r"state\[0\]: .* needs \(1, 2, 3, \*S\)"),
+        (lambda: network()(X, X[0]), TypeError, r"state: got Tensor, needs hidden and cell, \(h, c\)"),
+        (lambda: network()(X, (H, None)), TypeError, r"state\[1\]: got NoneType, needs a tensor"),
+        (lambda: network()(X, (H, H, H)), ValueError, "state: got 3 parts, needs hidden and cell"),
+        (lambda: network()(X, (H, H.double())), TypeError, "cell: got dtype torch.float64, needs torch.float32"),
+        (lambda: network()(X, (H[..., :4], H)), ValueError, r"state\[0\]: got .* needs spatial size \(5, 5\)"),
+        (lambda: network(kernel_size=3.0), TypeError, "kernel_size: got 3.0, needs an integer"),
+        (lambda: network(kernel_size="3"), TypeError, "kernel_size: got '3', needs an integer"),
         (lambda: network()(pack_padded_sequence(X, [4, 2]), lengths=[4, 2]), ValueError, "lengths: got a value"),
     ],
 )

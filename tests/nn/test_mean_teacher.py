@@ -9,7 +9,7 @@ import pickle
 import pytest
 import torch
 from torch import nn
-from torch.distributed import HashStore, destroy_process_group, fsdp, init_device_mesh, init_process_group
+from torch.distributed import fsdp, init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
 
 from fastladder.models import RLadder, small
@@ -114,13 +114,6 @@ def test_a_student_of_another_precision():
     teacher.update(copy.deepcopy(student).double())
     twin.update(student)
     assert_same_state(teacher, twin)
-
-
-@pytest.fixture
-def process_group():
-    init_process_group("gloo", store=HashStore(), rank=0, world_size=1)
-    yield
-    destroy_process_group()
 
 
 def set_up_by_fabric(module):

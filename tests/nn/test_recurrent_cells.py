@@ -200,6 +200,9 @@ def test_conv_gru_cell_with_stride():
             ValueError,
             r"state\[1\]: got",
         ),
+        (lambda: LSTMCell(3, 4)(torch.rand(2, 3), torch.rand(2, 4)), TypeError, "state: got Tensor, needs hidden and"),
+        (lambda: LSTMCell(3, 4)(torch.rand(2, 3), (torch.rand(2, 4),) * 3), ValueError, "state: got 3 parts"),
+        (lambda: ConvGRUCell(3, 4, 3)(torch.rand(2, 3, 5, 5), (1, 2)), TypeError, "state: got tuple, needs a tensor"),
         (lambda: LSTMCell(3, 4)(torch.rand(2, 3), None, torch.rand(2, 4)), ValueError, "feedback: got a tensor"),
         (
             lambda: LSTMCell(3, 4, feedback_size=2)(torch.rand(2, 3), None, torch.rand(2, 4)),

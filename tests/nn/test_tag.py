@@ -1,5 +1,6 @@
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -242,6 +243,11 @@ def test_backends_agree():
 def test_refuses_wrong_options(options, message):
     with pytest.raises(ValueError, match=message):
         make(**options)
+
+
+def test_a_single_dimension_is_an_integer():
+    output = Tag(lambda features: (features[:, 0], features[:, 1]), np.int64(7), groups=np.int8(3))(torch.rand(2, 7))
+    assert output.masks[-1].shape == (2, 3, 7)
 
 
 MASK = torch.full((6, 4, *SHAPE), 0.25)

@@ -1,0 +1,57 @@
+"""ONNX export of cells, layers and networks as they stand; torch.export keeps the fused operators."""
+
+import pytest
+import torch
+
+from fastladder.models import LadderNetwork, RLadder, small
+from fastladder.models.ladder_levels import Conv, Dense, MaxPool
+from fastladder.nn import ConvLSTM
+from tests.nn.modules import MODULES, tensors
+
+NETWORKS = {
+    "ConvLSTM without a state": (lambda: ConvLSTM(2, 3, 3, norm="layer"), lambda: (torch.rand(3, 2, 2, 5, 5),)),
+    "RLadder": (lambda: RLadder(small(4, 4, 5), (1, 20, 20)), lambda: (torch.rand(2, 3, 1, 20, 20),)),
+    "LadderNetwork": (lambda: LadderNetwork(4, (8, 3)), lambda: (torch.rand(3, 4),)),
+    "convolutional LadderNetwork": (
+        lambda: LadderNetwork((1, 8, 8), (Conv(4, 3), MaxPool(2), Dense(3))),
+        lambda: (torch.rand(3, 1, 8, 8),),
+    ),
+}
+CELLS = ["LSTMCell", "LSTMCell-batch", "ConvLSTMCell", "ConvGRUCell", "ConvLSTM", "G1", "ConvG1", "ConvG2", "ConvG3"]
+EVERY = {name: MODULES[name] for name in CELLS} | NETWORKS
+
+
+@pytest.fixture(params=EVERY)
+def network(request):
+    torch.manual_seed(2)
+    make, inputs = EVERY[request.param]
+    return make().eval(), inputs()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # the exporters speak of their own versions, and of constants
+@pytest.mark.parametrize("by_torch_export", [True, False])
+def test_onnx_computes_the_same(network, by_torch_export, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    module, arguments = network
+    path = tmp_path / "network.onnx"
+    torch.onnx.export(module, arguments, path, dynamo=by_torch_export, verbose=False)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    given = zip(session.get_inputs(), tensors(arguments), strict=True)
+    results = session.run(None, {entry.name: x.numpy() for entry, x in given})
+    for got, expected in zip(results, tensors(module(*arguments)), strict=True):
+        torch.testing.assert_close(torch.from_numpy(got), expected.detach(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("name", ["ConvLSTM", "RLadder"])
+def test_torch_export_keeps_the_fused_operators(name, strict):
+    make, inputs = EVERY[name]
+    module, arguments = make().eval(), inputs()
+    exported = torch.export.export(module, arguments, strict=strict)
+    calls = [node.target for node in exported.graph.nodes if node.op == "call_function"]
+    recurrent = 12 if name == "ConvLSTM" else 9  # three time steps of two layers in two directions, or of three rows
+    assert calls.count(torch.ops.fastladder.lstm_gates.default) == recurrent
+    for got, expected in zip(tensors(exported.module()(*arguments)), tensors(module(*arguments)), strict=True):
+        torch.testing.assert_close(got, expected)

@@ -1,0 +1,187 @@
+"""Whatever wraps, hooks, replaces or inspects a submodule works on ours."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.distributed import fsdp, init_device_mesh
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
+from torch.nn.parallel import DistributedDataParallel
+
+from bench.harness import saved_bytes
+from fastladder.models import RLadder, small
+from fastladder.nn import G1, ConvG1, ConvG3, ConvGRUCell, ConvLSTM, ConvLSTMCell, LSTMCell
+from tests.nn.modules import MODULES, NETWORKS, tensors
+
+X = torch.rand(4, 2, 2, 5, 5, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(5)
+
+
+def gradients(network, *arguments):
+    network.zero_grad()
+    outputs = tensors(network(*arguments))
+    torch.autograd.backward([y.square().mean() for y in outputs])
+    return [p.grad.clone() for p in network.parameters()]
+
+
+def assert_same(ours, expected):
+    for a, b in zip(ours, expected, strict=True):
+        torch.testing.assert_close(a.full_tensor() if hasattr(a, "full_tensor") else a, b)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_hooks_see_every_time_step(bidirectional):
+    network = ConvLSTM(2, 3, 3, 2, bidirectional=bidirectional)
+    hidden, backward = [], []
+    network.l1.register_forward_hook(lambda cell, inputs, output: hidden.append(output[0]))
+    network.l0.register_full_backward_hook(lambda cell, *given: backward.append(cell))
+    network.l1.preactivation.register_forward_hook(lambda module, inputs, output: backward.append(module))
+    output, _ = network(X)
+    torch.testing.assert_close(torch.stack(hidden), output[:, :, :3])
+    assert backward == [network.l1.preactivation] * 4
+    output.sum().backward()
+    assert backward[4:] == [network.l0] * 4
+
+
+def test_a_hook_can_change_what_a_cell_returns():
+    network = ConvLSTM(2, 3, 3)
+    network.l0.register_forward_hook(lambda cell, inputs, output: (torch.zeros_like(output[0]), output[1]))
+    assert network(X)[0].eq(0).all()
+
+
+def test_checkpointing_of_cells_saves_memory_and_gives_the_same_gradients():
+    network = ConvLSTM(2, 8, 3, 2, norm="layer")
+    wrapped = copy.deepcopy(network)
+    wrapped.l0, wrapped.l1 = checkpoint_wrapper(wrapped.l0), checkpoint_wrapper(wrapped.l1)
+    x = torch.rand(6, 2, 2, 12, 12)
+    plain, saved = (saved_bytes(lambda x, run=run: list(run(x)[0][None]), [x]) for run in (network, wrapped))
+    assert saved < plain / 3
+    assert_same(gradients(wrapped, x), gradients(network, x))
+
+
+def test_a_cell_can_be_compiled_in_place():
+    network = ConvLSTM(2, 3, 3)
+    expected, graphs = network(X), []
+    torch.compiler.reset()
+    network.l0.compile(backend=lambda graph, inputs: graphs.append(graph) or graph, fullgraph=True)
+    assert_same(tensors(network(X)), tensors(expected))
+    assert graphs
+
+
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize("part", ["l0", "l0.hidden_projection", "l1.preactivation", ""])
+@pytest.mark.parametrize("norm", ["none", "layer"])
+def test_fully_sharded(part, norm):
+    network = ConvLSTM(2, 3, 3, 2, norm=norm)
+    expected = gradients(network, X[:1])
+    sharded = copy.deepcopy(network)
+    fsdp.fully_shard(sharded.get_submodule(part), mesh=init_device_mesh("cpu", (1,)))
+    assert_same(gradients(sharded, X[:1]), expected)
+
+
+ONE_STEP = {
+    "ConvLSTM": (lambda **o: ConvLSTM(2, 3, 3, 2, bidirectional=True, **o), lambda: (X[:1],)),
+    "ConvLSTM-layer": (lambda: ConvLSTM(2, 3, 3, norm="layer"), lambda: (X[:1],)),
+    "ConvLSTM-batch": (lambda: ConvLSTM(2, 3, 3, norm="batch", bias=False), lambda: (X[:1],)),
+    "ConvLSTM without bias": (lambda: ConvLSTM(2, 3, 3, bias=False), lambda: (X[:1],)),
+    "ConvLSTMCell": (lambda: ConvLSTMCell(2, 3, 3, feedback_size=2), lambda: (X[0],)),
+    "LSTMCell": (lambda: LSTMCell(2, 3), lambda: (X[0, :, :, 0, 0],)),
+    "ConvGRUCell": (lambda: ConvGRUCell(2, 3, 3), lambda: (X[0],)),
+    "RLadder": (lambda: RLadder(small(4, 4, 5), (1, 20, 20)), lambda: (torch.rand(2, 1, 1, 20, 20),)),
+    "RLadder that classifies": (lambda: RLadder(small(4, 4, 5), (1, 20, 20), predict=False),
+                                lambda: (torch.rand(2, 1, 1, 20, 20),)),
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize("name", ONE_STEP)
+def test_a_single_time_step_without_a_state_gives_every_parameter_a_gradient(name):
+    make, inputs = ONE_STEP[name]
+    network = DistributedDataParallel(make())
+    for _ in range(2):  # what DDP misses in one step it says in the next
+        outputs = network(*inputs())
+        outputs = [outputs.prediction, outputs.logits] if name.startswith("RLadder") else tensors(outputs)
+        torch.autograd.backward([y.square().mean() for y in outputs if y is not None])
+    for parameter, value in network.named_parameters():
+        assert value.grad is not None, parameter
+        if "hidden_projection" in parameter and name != "ConvGRUCell":
+            assert value.grad.eq(0).all(), parameter
+
+
+def swapped(module, name):
+    """The module with its submodule `name` in a Sequential with a batch normalisation."""
+    own = module.get_submodule(name)
+    size = own.out_channels if isinstance(own, nn.Conv2d | nn.ConvTranspose2d) else own.out_features
+    norm = nn.BatchNorm1d(size) if isinstance(own, nn.Linear) else nn.BatchNorm2d(size)
+    module.set_submodule(name, nn.Sequential(own, norm))
+    return module
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "inputs"),
+    [
+        (lambda: LSTMCell(2, 3), "input_projection", lambda: (torch.rand(4, 2),)),
+        (lambda: LSTMCell(2, 3), "hidden_projection", lambda: (torch.rand(4, 2),)),
+        (lambda: ConvLSTM(2, 3, 3), "l0.hidden_projection", lambda: (X,)),
+        (lambda: ConvLSTM(2, 3, 3), "l0.input_projection", lambda: (X,)),
+        (lambda: ConvGRUCell(2, 3, 3), "hidden_projection", lambda: (X[0],)),
+        (lambda: G1(2, 3), "projection", lambda: (torch.rand(4, 2), torch.rand(4, 3))),
+        (lambda: ConvG1(2, 3, 3), "projection", lambda: (X[0], torch.rand(2, 3, 5, 5))),
+        (lambda: ConvG1(2, 3, 4, stride=2), "projection", lambda: (X[0], torch.rand(2, 3, 10, 10))),
+        (lambda: ConvG3(2, 3, 4, 4, stride=2), "top_projection", lambda: (X[0], torch.rand(2, 3, 10, 10))),
+        (lambda: ConvG3(2, 3, 4, 3), "lateral_projection", lambda: (X[0], torch.rand(2, 3, 5, 5))),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_projection_can_be_replaced(make, name, inputs):
+    network = swapped(make(), name)
+    arguments = inputs()
+    assert all(g is not None for g in gradients(network, *arguments))
+    with torch.no_grad():
+        network.get_submodule(name)[1].weight.zero_()
+    assert not torch.equal(*(tensors(each.eval()(*arguments))[0] for each in (network, make())))
+
+
+def test_a_replaced_projection_of_another_size_is_named():
+    cell = ConvG1(2, 3, 3)
+    cell.projection = nn.Sequential(nn.Conv2d(2, 3, 3))
+    with pytest.raises(ValueError, match=r"top: its projection has the spatial size \(3, 3\), needs the \(5, 5\)"):
+        cell(X[0], torch.rand(2, 3, 5, 5))
+
+
+@pytest.mark.filterwarnings("ignore:.*quantization.*:DeprecationWarning")
+@pytest.mark.parametrize("name", ["LSTMCell", "G1", *NETWORKS])
+def test_quantized(name):
+    make, inputs, *keywords = (MODULES | NETWORKS)[name]
+    options = keywords[0]() if keywords else {}
+    network, arguments = make().eval(), inputs()
+    expected = tensors(network(*arguments, **options))
+    quantized = torch.ao.quantization.quantize_dynamic(network, {nn.Linear})
+    for a, b in zip(tensors(quantized(*arguments, **options)), expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=0.1, atol=0.1)  # eight bits
+
+
+@pytest.mark.parametrize("name", [*MODULES, *NETWORKS])
+@pytest.mark.parametrize("bias", [True, False])
+def test_torchinfo(name, bias):
+    torchinfo = pytest.importorskip("torchinfo")
+    make, inputs, *keywords = (MODULES | NETWORKS)[name]
+    if not bias and "LSTM" not in name:
+        pytest.skip("has no bias to leave out")
+    network = make() if bias else make(bias=False)
+    summary = torchinfo.summary(network, input_data=list(inputs()), verbose=0, **(keywords[0]() if keywords else {}))
+    own = sum(p.numel() for p in network.parameters())
+    # What is not called in the first time step it counts a second time in the next.
+    assert summary.total_params >= own if name == "RLadder" else summary.total_params == own
+
+
+def test_torchinfo_of_a_size():
+    torchinfo = pytest.importorskip("torchinfo")
+    summary = torchinfo.summary(ConvLSTM(2, 3, 3), input_size=(3, 2, 2, 5, 5), verbose=0)
+    assert "ConvLSTMCell: 1-1" in str(summary)
+    assert summary.total_output_bytes > 0
