@@ -87,7 +87,7 @@ inline Tensor empty(const Tensor& like, const std::vector<int64_t>& sizes, Scala
 }
 
 // An empty (N, channels, *S) in the layout of the leading activation (N, _, *S).
-inline Tensor empty_activation(const Tensor& leader, int64_t channels, bool channels_last) {
+inline Tensor empty_activation(const Tensor& leader, int64_t channels, bool channels_last, ScalarType dtype) {
   std::vector<int64_t> sizes = sizes_with(leader, channels);
   std::vector<int64_t> strides(sizes.size());
   int64_t stride = 1;
@@ -100,7 +100,7 @@ inline Tensor empty_activation(const Tensor& leader, int64_t channels, bool chan
     strides[dim] = stride;
     stride *= std::max<int64_t>(sizes[dim], 1);
   }
-  return empty(leader, sizes, strides, leader.scalar_type());
+  return empty(leader, sizes, strides, dtype);
 }
 
 // The same tensor where it is contiguous, else a copy.
@@ -112,18 +112,20 @@ inline Tensor make_contiguous(const Tensor& tensor) {
 inline Tensor arrange(const Tensor& tensor, bool channels_last) {
   if (!channels_last) return make_contiguous(tensor);
   if (is_channels_last(tensor)) return tensor;
-  Tensor copy = empty_activation(tensor, tensor.size(1), true);
+  Tensor copy = empty_activation(tensor, tensor.size(1), true, tensor.scalar_type());
   torch::stable::copy_(copy, tensor);
   return copy;
 }
 
 // Direct callers of the registered operators get an error where a kernel would read past the end of a tensor.
-inline void check_activation(const char* name, const Tensor& tensor, const Tensor& leader, int64_t channels) {
+inline void check_activation(
+    const char* name, const Tensor& tensor, const Tensor& leader, int64_t channels, ScalarType dtype) {
   std::vector<int64_t> sizes = sizes_with(leader, channels);
   bool fits = tensor.dim() == leader.dim();
   for (int64_t dim = 0; fits && dim < tensor.dim(); ++dim) fits = tensor.size(dim) == sizes[dim];
   STD_TORCH_CHECK(fits, name, ": its shape does not go with that of the first activation");
-  STD_TORCH_CHECK(tensor.scalar_type() == leader.scalar_type(), name, ": needs the dtype of the first activation");
+  STD_TORCH_CHECK(
+      tensor.scalar_type() == dtype, name, ": got dtype ", toString(tensor.scalar_type()), ", needs ", toString(dtype));
 }
 
 inline Tensor check_parameter(const char* name, const Tensor& tensor, int64_t numel, ScalarType dtype) {

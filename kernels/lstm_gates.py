@@ -1,4 +1,7 @@
-"""The gates of an LSTM over normalised projections; see `fastladder.ops.lstm_gates` for the equations."""
+"""The gates of an LSTM over normalised projections; see `fastladder.ops.lstm_gates` for the equations.
+
+The cell is a recurrent state, of the dtype of the projections or float32: kernels load either, to compute in float32.
+"""
 
 import triton
 import triton.language as tl
@@ -112,7 +115,8 @@ def lstm_gates(
     layout = Layout.of(leader, parts=4)
     *projections, cell = in_layout_of(leader, *projections, cell)
     mean, rstd = statistics(projections, layout, norm, eps)
-    hidden, new_cell = (empty_like_layout(leader, cell.shape[1]) for _ in range(2))
+    hidden = empty_like_layout(leader, cell.shape[1])
+    new_cell = empty_like_layout(leader, cell.shape[1], cell.dtype)
     normalization = Normalization.of(gain, bias, norm, mean, rstd)
     layout.launch(lstm_gates_kernel, leader, tuple(projections), cell, normalization, hidden, new_cell, norm=norm)
     return hidden, new_cell, mean, rstd
@@ -134,7 +138,7 @@ def lstm_gates_backward(
     leader = projections[0]
     layout = Layout.of(leader, parts=4, thread_elements=4)
     *projections, cell, grad_hidden, grad_cell = in_layout_of(leader, *projections, cell, grad_hidden, grad_cell)
-    cell_gradient = empty_like_layout(leader, cell.shape[1])
+    cell_gradient = empty_like_layout(leader, cell.shape[1], cell.dtype)
     gradients, grad_gain, grad_bias, _ = run_backward(
         lstm_gates_backward_kernel,
         layout,

@@ -67,7 +67,7 @@ void over_samples(bool one_by_one, int64_t samples, int64_t elements, Run run) {
 }
 
 template <class Cell, class T>
-void run_forward(const Problem<Cell, T>& problem, Compute<T>* mean, Compute<T>* rstd, T* const* outputs) {
+void run_forward(const Problem<Cell, T>& problem, Compute<T>* mean, Compute<T>* rstd, const Outputs<Cell, T>& outputs) {
   if (problem.norm == Norm::batch) batch_statistics(problem, mean, rstd);
   const int64_t elements = problem.sample(problem.width) * problem.count;
   over_samples(split_rows(problem), problem.shape.batch, elements, [&](int64_t begin, int64_t end) {
@@ -193,7 +193,8 @@ struct CpuEngine {
 
   template <class Cell, class T>
   static void forward(
-      const Tensor&, const Problem<Cell, T>& problem, Compute<T>* mean, Compute<T>* rstd, T* const* outputs) {
+      const Tensor&, const Problem<Cell, T>& problem, Compute<T>* mean, Compute<T>* rstd,
+      const Outputs<Cell, T>& outputs) {
     run_forward(problem, mean, rstd, outputs);
   }
 

@@ -117,7 +117,7 @@ FASTLADDER_INLINE Lanes<Compute<T>> load_ahead(const T* source, int64_t next, Lo
 template <class Cell, int J, bool channels_last, class T>
 FASTLADDER_INLINE void forward_rows(
     const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds, int64_t n, int64_t begin,
-    int64_t end, T* const* outputs) {
+    int64_t end, const Outputs<Cell, T>& outputs) {
   using Real = Compute<T>;
   using Vector = Lanes<Real>;
   const int64_t channels = problem.shape.channels;
@@ -128,7 +128,7 @@ FASTLADDER_INLINE void forward_rows(
     along<Vector>(
         row.length, [&](int64_t i, auto load_lanes, auto store_lanes, int64_t) __attribute__((always_inline)) {
           if constexpr (channels_last) local.fetch(position(problem, n, i, load_lanes), means, rstds);
-          Vector a[Cell::parts], extra[Cell::extras + 1], output[Cell::outputs];
+          Vector a[Cell::parts], beside[Cell::extras + Cell::states + 1], output[1 + Cell::states];
           for (int q = 0; q < Cell::parts; ++q) {
             a[q] = local.bias[q];
             for (int j = 0; j < J; ++j) {
@@ -138,9 +138,13 @@ FASTLADDER_INLINE void forward_rows(
             }
           }
           for (int e = 0; e < Cell::extras; ++e)
-            extra[e] = load_ahead<channels_last>(problem.extras[e] + row.output + i, channels, load_lanes);
-          Cell::forward(a, extra, local.weights, output);
-          for (int o = 0; o < Cell::outputs; ++o) store_lanes(outputs[o] + row.output + i, output[o]);
+            beside[e] = load_ahead<channels_last>(problem.extras[e] + row.output + i, channels, load_lanes);
+          for (int s = 0; s < Cell::states; ++s)
+            beside[Cell::extras + s] =
+                load_ahead<channels_last>(problem.states[s] + row.output + i, channels, load_lanes);
+          Cell::forward(a, beside, local.weights, output);
+          store_lanes(outputs.output + row.output + i, output[0]);
+          for (int s = 0; s < Cell::states; ++s) store_lanes(outputs.states[s] + row.output + i, output[1 + s]);
         });
   }
 }
@@ -161,9 +165,9 @@ constexpr int64_t sum_stride(int64_t channels) {
 }
 
 // First half: the gradient of the preactivation, into `grad_a_sample` (K, S), or straight through the gain into the
-// projections' gradients where that is null, since no norm follows; the gradients of the extras; and the sums, added
-// to those of earlier calls. Layer norm wants more, of these rows only: gain grad_a and gain grad_a xhat for every
-// projection and normalisation group, (J, groups, 2).
+// projections' gradients where that is null, since no norm follows; the gradients of extras and states; and the sums,
+// added to those of earlier calls. Layer norm wants more, of these rows only: gain grad_a and gain grad_a xhat for
+// every projection and normalisation group, (J, groups, 2).
 template <class Cell, int J, bool channels_last, class T>
 FASTLADDER_INLINE void backward_rows(
     const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds, int64_t n, int64_t begin,
@@ -196,8 +200,9 @@ FASTLADDER_INLINE void backward_rows(
     along<Vector>(
         row.length, [&](int64_t i, auto load_lanes, auto store_lanes, int64_t repeated) __attribute__((always_inline)) {
           if constexpr (channels_last) local.fetch(position(problem, n, i, load_lanes), means, rstds);
-          Vector a[Cell::parts], xhat[J][Cell::parts], extra[Cell::extras + 1], grad_output[Cell::outputs];
-          Vector grad_a[Cell::parts], grad_extra[Cell::extras + 1], grad_weights[Cell::weights + 1];
+          Vector a[Cell::parts], xhat[J][Cell::parts], beside[Cell::extras + Cell::states + 1];
+          Vector grad_a[Cell::parts], grad_beside[Cell::extras + Cell::states + 1], grad_weights[Cell::weights + 1];
+          Vector grad_output[1 + Cell::states];
           for (int q = 0; q < Cell::parts; ++q) {
             a[q] = local.bias[q];
             for (int j = 0; j < J; ++j) {
@@ -207,14 +212,18 @@ FASTLADDER_INLINE void backward_rows(
               a[q] = a[q] + xhat[j][q] * local.gain[j][q];
             }
           }
-          for (int e = 0; e < Cell::extras; ++e)
-            extra[e] = load_ahead<channels_last>(problem.extras[e] + row.output + i, channels, load_lanes);
-          for (int o = 0; o < Cell::outputs; ++o)
-            grad_output[o] = gradients.outputs[o] ? load_ahead<channels_last>(
-                                                        gradients.outputs[o] + row.output + i, channels, load_lanes)
-                                                  : Vector(Real(0));
-          Cell::backward(a, extra, local.weights, grad_output, grad_a, grad_extra, grad_weights);
-          for (int e = 0; e < Cell::extras; ++e) store_lanes(gradients.extras[e] + row.output + i, grad_extra[e]);
+          const auto load_output = [&](const auto* source) __attribute__((always_inline)) {
+            return load_ahead<channels_last>(source + row.output + i, channels, load_lanes);
+          };
+          for (int e = 0; e < Cell::extras; ++e) beside[e] = load_output(problem.extras[e]);
+          for (int s = 0; s < Cell::states; ++s) beside[Cell::extras + s] = load_output(problem.states[s]);
+          grad_output[0] = gradients.output ? load_output(gradients.output) : Vector(Real(0));
+          for (int s = 0; s < Cell::states; ++s)
+            grad_output[1 + s] = gradients.new_states[s] ? load_output(gradients.new_states[s]) : Vector(Real(0));
+          Cell::backward(a, beside, local.weights, grad_output, grad_a, grad_beside, grad_weights);
+          for (int e = 0; e < Cell::extras; ++e) store_lanes(gradients.extras[e] + row.output + i, grad_beside[e]);
+          for (int s = 0; s < Cell::states; ++s)
+            store_lanes(gradients.states[s] + row.output + i, grad_beside[Cell::extras + s]);
           for (int q = 0; q < Cell::parts; ++q) {
             const int64_t at = row.base + q * row.part_stride + i;
             if (grad_a_sample) {

@@ -94,29 +94,34 @@ __device__ __forceinline__ NormGradient<L> norm_gradient_of(
 // One element, from raw numbers to the gradient of its preactivations.
 template <class Cell, int J, class T, int V>
 struct Element {
-  float grad_a[Cell::parts], grad_extra[Cell::extras + 1], grad_weights[Cell::weights + 1];
+  float grad_a[Cell::parts], grad_beside[Cell::extras + Cell::states + 1], grad_weights[Cell::weights + 1];
 
   __device__ __forceinline__ void compute(
-      const float (&a)[Cell::parts], const Inputs<Cell, J, T, V>& inputs, const Pack<T, V> (&grads)[Cell::outputs],
+      const float (&a)[Cell::parts], const Inputs<Cell, J, T, V>& inputs, const OutputPacks<Cell, T, V>& grads,
       const float (&weights)[Cell::weights + 1], int v) {
-    float extra[Cell::extras + 1], grad_output[Cell::outputs];
+    float beside[Cell::extras + Cell::states + 1], grad_output[1 + Cell::states];
+    inputs.beside(v, beside);
+    grad_output[0] = static_cast<float>(grads.output.values[v]);
 #pragma unroll
-    for (int e = 0; e < Cell::extras; ++e) extra[e] = static_cast<float>(inputs.extras[e].values[v]);
-#pragma unroll
-    for (int o = 0; o < Cell::outputs; ++o) grad_output[o] = static_cast<float>(grads[o].values[v]);
-    Cell::backward(a, extra, weights, grad_output, grad_a, grad_extra, grad_weights);
+    for (int s = 0; s < Cell::states; ++s) grad_output[1 + s] = static_cast<float>(grads.states[s].values[v]);
+    Cell::backward(a, beside, weights, grad_output, grad_a, grad_beside, grad_weights);
   }
 };
 
 template <int V, class Cell, class T, class Load>
 __device__ __forceinline__ void fetch_gradients(
-    const Gradients<Cell, T>& gradients, int64_t output, Pack<T, V> (&packs)[Cell::outputs], Load load_pack) {
+    const Gradients<Cell, T>& gradients, int64_t output, OutputPacks<Cell, T, V>& grads, Load load_pack) {
+  if (gradients.output) {
+    grads.output = load_pack(gradients.output + output);
+  } else {
+    grads.output = zeros<V, T>();
+  }
 #pragma unroll
-  for (int o = 0; o < Cell::outputs; ++o) {
-    if (gradients.outputs[o]) {
-      packs[o] = load_pack(gradients.outputs[o] + output);
+  for (int s = 0; s < Cell::states; ++s) {
+    if (gradients.new_states[s]) {
+      grads.states[s] = load_pack(gradients.new_states[s] + output);
     } else {
-      packs[o] = unpack<V, T>(Word<T, V>{});
+      grads.states[s] = zeros<V, State<Cell, T>>();
     }
   }
 }
@@ -125,10 +130,9 @@ __device__ __forceinline__ void fetch_gradients(
 // chunk of elements from `first` on; adds to total[s][v % V] the sums of each.
 template <int J, int V, int L, int chunk, int S, class Cell, class T, class Affines, class NormGradients>
 __device__ __forceinline__ void backward_chunk(
-    const BackwardCall<Cell, T>& call, const Inputs<Cell, J, T, V>& inputs, const Pack<T, V> (&grads)[Cell::outputs],
+    const BackwardCall<Cell, T>& call, const Inputs<Cell, J, T, V>& inputs, const OutputPacks<Cell, T, V>& grads,
     const float (&bias)[Cell::parts][L], const float (&weights)[Cell::weights + 1][L], int first, Affines affine_at,
-    NormGradients norm_gradient_at, Pack<T, V> (&grad_projections)[J][Cell::parts],
-    Pack<T, V> (&grad_extras)[Cell::extras + 1], float (&total)[sums_per_channel<Cell>(J)][S]) {
+    NormGradients norm_gradient_at, Inputs<Cell, J, T, V>& grad_inputs, float (&total)[sums_per_channel<Cell>(J)][S]) {
   constexpr int projected = Cell::parts, weighted = (1 + J) * Cell::parts;
   float a[Cell::parts][chunk], grad_a[Cell::parts][chunk];
 #pragma unroll
@@ -158,7 +162,11 @@ __device__ __forceinline__ void backward_chunk(
       total[q][(first + v) % S] += element.grad_a[q];
     }
 #pragma unroll
-    for (int e = 0; e < Cell::extras; ++e) grad_extras[e].values[first + v] = static_cast<T>(element.grad_extra[e]);
+    for (int e = 0; e < Cell::extras; ++e)
+      grad_inputs.extras[e].values[first + v] = static_cast<T>(element.grad_beside[e]);
+#pragma unroll
+    for (int s = 0; s < Cell::states; ++s)
+      grad_inputs.states[s].values[first + v] = static_cast<State<Cell, T>>(element.grad_beside[Cell::extras + s]);
 #pragma unroll
     for (int w = 0; w < Cell::weights; ++w) total[weighted + w][(first + v) % S] += element.grad_weights[w];
   }
@@ -172,7 +180,7 @@ __device__ __forceinline__ void backward_chunk(
       for (int v = 0; v < chunk; ++v) {
         const float centred = inputs.projection(j, q, first + v) - affine.center[v % L];
         total[projected + j * Cell::parts + q][(first + v) % S] += grad_a[q][v] * (centred * affine.rstd[v % L]);
-        grad_projections[j][q].values[first + v] = static_cast<T>(
+        grad_inputs.projections[j][q].values[first + v] = static_cast<T>(
             affine.scale[v % L] * grad_a[q][v] - norm_gradient.offset[v % L] - norm_gradient.slope[v % L] * centred);
       }
     }
@@ -181,14 +189,16 @@ __device__ __forceinline__ void backward_chunk(
 template <int J, int V, class Cell, class T>
 __device__ __forceinline__ void store_gradients(
     const Gradients<Cell, T>& gradients, int64_t projection, int64_t part_stride, int64_t output,
-    const Pack<T, V> (&grad_projections)[J][Cell::parts], const Pack<T, V> (&grad_extras)[Cell::extras + 1]) {
+    const Inputs<Cell, J, T, V>& grad_inputs) {
 #pragma unroll
   for (int j = 0; j < J; ++j)
 #pragma unroll
     for (int q = 0; q < Cell::parts; ++q)
-      store<V>(gradients.projections[j] + projection + q * part_stride, grad_projections[j][q]);
+      store<V>(gradients.projections[j] + projection + q * part_stride, grad_inputs.projections[j][q]);
 #pragma unroll
-  for (int e = 0; e < Cell::extras; ++e) store<V>(gradients.extras[e] + output, grad_extras[e]);
+  for (int e = 0; e < Cell::extras; ++e) store<V>(gradients.extras[e] + output, grad_inputs.extras[e]);
+#pragma unroll
+  for (int s = 0; s < Cell::states; ++s) store<V>(gradients.states[s] + output, grad_inputs.states[s]);
 }
 
 // First phase of layer norm: sums of scale * grad_a and of scale * grad_a * (p - center) over segments of samples.
@@ -211,10 +221,10 @@ __device__ __forceinline__ void sums_item(const BackwardCall<Cell, T>& call, int
       for (int g = 0; g < groups; ++g) plain[j][g] = projected[j][g] = 0.0f;
     for (int offset = lane * V; offset < count; offset += warp * V) {
       const Place place = place_of(problem.shape, Cell::parts, sample, begin + offset);
-      const auto load_pack = [](const T* p) { return load<V>(p); };
+      const auto load_pack = [](const auto* p) { return load<V>(p); };
       Inputs<Cell, J, T, V> inputs;
       inputs.fetch(problem, place.projection, place.part_stride, place.output, load_pack);
-      Pack<T, V> grads[Cell::outputs];
+      OutputPacks<Cell, T, V> grads;
       fetch_gradients<V>(call.gradients, place.output, grads, load_pack);
 #pragma unroll
       for (int first = 0; first < V; first += chunk) {
@@ -336,17 +346,17 @@ __device__ __forceinline__ void pixels_item(const BackwardCall<Cell, T>& call, i
                   output = (sample * channels + channel) * pixels;
     const int64_t end = smaller((piece + 1) * call.piece_pixels, pixels);
     for (int64_t pixel = piece * call.piece_pixels + lane * V; pixel < end; pixel += call.team * V) {
-      const auto load_pack = [](const T* p) { return load_last<V>(p); };
+      const auto load_pack = [](const auto* p) { return load_last<V>(p); };
       Inputs<Cell, J, T, V> inputs;
       inputs.fetch(problem, projection + pixel, channels * pixels, output + pixel, load_pack);
-      Pack<T, V> grads[Cell::outputs], grad_projections[J][Cell::parts], grad_extras[Cell::extras + 1];
+      Inputs<Cell, J, T, V> grad_inputs;
+      OutputPacks<Cell, T, V> grads;
       fetch_gradients<V>(call.gradients, output + pixel, grads, load_pack);
       backward_chunk<J, V, 1, V>(
           call, inputs, grads, bias, weights, 0, [&](int j, int q) { return affine[j][q]; },
-          [&](int j, int q, const Affine<1>&) { return norm_gradient[j][q]; }, grad_projections, grad_extras, total);
+          [&](int j, int q, const Affine<1>&) { return norm_gradient[j][q]; }, grad_inputs, total);
       if (call.writes)
-        store_gradients<J, V>(
-            call.gradients, projection + pixel, channels * pixels, output + pixel, grad_projections, grad_extras);
+        store_gradients<J, V>(call.gradients, projection + pixel, channels * pixels, output + pixel, grad_inputs);
     }
   }
   if (!call.partials) return;
@@ -400,10 +410,11 @@ __device__ __forceinline__ void channels_item(const BackwardCall<Cell, T>& call,
   for (; active && row < end; row += threads / call.columns) {
     const int64_t sample = row / pixels, projection = row * problem.width + first_channel;
     const int64_t output = row * channels + first_channel;
-    const auto load_pack = [](const T* p) { return load_last<V>(p); };
+    const auto load_pack = [](const auto* p) { return load_last<V>(p); };
     Inputs<Cell, J, T, V> inputs;
     inputs.fetch(problem, projection, channels, output, load_pack);
-    Pack<T, V> grads[Cell::outputs], grad_projections[J][Cell::parts], grad_extras[Cell::extras + 1];
+    Inputs<Cell, J, T, V> grad_inputs;
+    OutputPacks<Cell, T, V> grads;
     fetch_gradients<V>(call.gradients, output, grads, load_pack);
 #pragma unroll
     for (int first = 0; first < V; first += L) {
@@ -420,9 +431,9 @@ __device__ __forceinline__ void channels_item(const BackwardCall<Cell, T>& call,
             if (call.writes) return norm_gradient_of<J>(call, affine, j, q, sample, channel);
             return NormGradient<L>{};
           },
-          grad_projections, grad_extras, total);
+          grad_inputs, total);
     }
-    if (call.writes) store_gradients<J, V>(call.gradients, projection, channels, output, grad_projections, grad_extras);
+    if (call.writes) store_gradients<J, V>(call.gradients, projection, channels, output, grad_inputs);
   }
   if (!call.partials) return;
   float* target = call.partials + (unit * call.item_count + row_item) * all_sums * channels + first_channel;

@@ -17,7 +17,7 @@ constexpr int warps = threads / warp;
 // Of the big kernels on a multiprocessor, at least: every register may be used. Asked for more, the compiler spills.
 constexpr int resident = 2;
 
-// V numbers that one instruction loads or stores.
+// V numbers that one instruction loads or stores, or as few as can: each moves 16 bytes at most.
 template <class T, int V>
 struct alignas(sizeof(T) * V) Pack {
   T values[V];
@@ -42,32 +42,45 @@ struct WordOf<16> {
   using Type = uint4;
 };
 template <class T, int V>
-using Word = typename WordOf<sizeof(T) * V>::Type;
+constexpr int words = sizeof(T) * V > 16 ? sizeof(T) * V / 16 : 1;
+template <class T, int V>
+using Word = typename WordOf<sizeof(T) * V / words<T, V>>::Type;
 
-template <int V, class T>
-__device__ __forceinline__ Pack<T, V> unpack(Word<T, V> word) {
+// The V numbers whose words `load_word` fetches, each from its address.
+template <int V, class T, class LoadWord>
+__device__ __forceinline__ Pack<T, V> load_words(const T* source, LoadWord load_word) {
+  Word<T, V> parts[words<T, V>];
+#pragma unroll
+  for (int w = 0; w < words<T, V>; ++w) parts[w] = load_word(reinterpret_cast<const Word<T, V>*>(source) + w);
   Pack<T, V> pack;
-  memcpy(&pack, &word, sizeof(pack));
+  memcpy(&pack, parts, sizeof(pack));
   return pack;
 }
 
 template <int V, class T>
 __device__ __forceinline__ Pack<T, V> load(const T* source) {
-  const Word<T, V> word = *reinterpret_cast<const Word<T, V>*>(source);
-  return unpack<V, T>(word);
+  return load_words<V>(source, [](const Word<T, V>* word) { return *word; });
 }
 
 // The last read of these numbers: they leave the cache before those that are read again.
 template <int V, class T>
 __device__ __forceinline__ Pack<T, V> load_last(const T* source) {
-  return unpack<V, T>(__ldcs(reinterpret_cast<const Word<T, V>*>(source)));
+  return load_words<V>(source, [](const Word<T, V>* word) { return __ldcs(word); });
+}
+
+template <int V, class T>
+__device__ __forceinline__ Pack<T, V> zeros() {
+  Pack<T, V> pack;
+  memset(&pack, 0, sizeof(pack));
+  return pack;
 }
 
 template <int V, class T>
 __device__ __forceinline__ void store(T* target, const Pack<T, V>& pack) {
-  Word<T, V> word;
-  memcpy(&word, &pack, sizeof(word));
-  __stcs(reinterpret_cast<Word<T, V>*>(target), word);
+  Word<T, V> parts[words<T, V>];
+  memcpy(parts, &pack, sizeof(pack));
+#pragma unroll
+  for (int w = 0; w < words<T, V>; ++w) __stcs(reinterpret_cast<Word<T, V>*>(target) + w, parts[w]);
 }
 
 // Sum over neighbouring lanes, a power of two of them. Every lane of the warp takes part, and gets its team's sum.

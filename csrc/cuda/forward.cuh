@@ -9,7 +9,7 @@ namespace fastladder {
 template <class Cell, class T>
 struct ForwardCall {
   Problem<Cell, T> problem;
-  T* outputs[Cell::outputs];  // (N, C, S) each
+  Outputs<Cell, T> outputs;
   Statistics statistics;
   Schedule schedule;
   int64_t samples;        // of a unit
@@ -75,8 +75,8 @@ __device__ __forceinline__ void output_item(const ForwardCall<Cell, T>& call, in
     const Place place = place_of(problem.shape, Cell::parts, sample, rest + offset);
     Inputs<Cell, J, T, V> inputs;
     inputs.fetch(
-        problem, place.projection, place.part_stride, place.output, [](const T* p) { return load_last<V>(p); });
-    Pack<T, V> outputs[Cell::outputs];
+        problem, place.projection, place.part_stride, place.output, [](const auto* p) { return load_last<V>(p); });
+    OutputPacks<Cell, T, V> packs;
 #pragma unroll
     for (int first = 0; first < V; first += chunk) {
       const int channel = place.channel + (channels_last ? first : 0);
@@ -99,20 +99,23 @@ __device__ __forceinline__ void output_item(const ForwardCall<Cell, T>& call, in
       for (int w = 0; w < Cell::weights; ++w) load_channels(problem.weight(w) + channel, weights[w]);
 #pragma unroll
       for (int v = 0; v < chunk; ++v) {
-        float own[Cell::parts], extra[Cell::extras + 1], own_weights[Cell::weights + 1], output[Cell::outputs];
+        float own[Cell::parts], beside[Cell::extras + Cell::states + 1], own_weights[Cell::weights + 1];
+        float output[1 + Cell::states];
 #pragma unroll
         for (int q = 0; q < Cell::parts; ++q) own[q] = a[q][v];
-#pragma unroll
-        for (int e = 0; e < Cell::extras; ++e) extra[e] = static_cast<float>(inputs.extras[e].values[first + v]);
+        inputs.beside(first + v, beside);
 #pragma unroll
         for (int w = 0; w < Cell::weights; ++w) own_weights[w] = weights[w][v % L];
-        Cell::forward(own, extra, own_weights, output);
+        Cell::forward(own, beside, own_weights, output);
+        packs.output.values[first + v] = static_cast<T>(output[0]);
 #pragma unroll
-        for (int o = 0; o < Cell::outputs; ++o) outputs[o].values[first + v] = static_cast<T>(output[o]);
+        for (int s = 0; s < Cell::states; ++s)
+          packs.states[s].values[first + v] = static_cast<State<Cell, T>>(output[1 + s]);
       }
     }
+    store<V>(call.outputs.output + place.output, packs.output);
 #pragma unroll
-    for (int o = 0; o < Cell::outputs; ++o) store<V>(call.outputs[o] + place.output, outputs[o]);
+    for (int s = 0; s < Cell::states; ++s) store<V>(call.outputs.states[s] + place.output, packs.states[s]);
   }
 }
 

@@ -71,16 +71,17 @@ class Device {
   std::vector<Tensor> scratch_;
 };
 
-// Whether activations can be read V at a time, and with channels side by side parameters with them.
-template <int V, class T>
+// Whether activations and states can be read V at a time, and with channels side by side parameters with them.
+template <int V, class T, class S>
 bool aligned(
-    const Shape& shape, std::initializer_list<const void*> activations, std::initializer_list<const void*> parameters) {
-  const auto all = [](const std::initializer_list<const void*>& pointers, size_t bytes) {
+    const Shape& shape, std::initializer_list<const T*> activations, std::initializer_list<const S*> states,
+    std::initializer_list<const void*> parameters) {
+  const auto all = [](const auto& pointers, size_t bytes) {
     return std::all_of(
         pointers.begin(), pointers.end(), [=](const void* p) { return reinterpret_cast<uintptr_t>(p) % bytes == 0; });
   };
-  return (shape.channels_last ? shape.channels : shape.pixels) % V == 0 && all(activations, V * sizeof(T)) &&
-         (!shape.channels_last || all(parameters, 4 * std::min(V, 4)));
+  return (shape.channels_last ? shape.channels : shape.pixels) % V == 0 && all(activations, sizeof(Word<T, V>)) &&
+         all(states, sizeof(Word<S, V>)) && (!shape.channels_last || all(parameters, 4 * std::min(V, 4)));
 }
 
 // How many elements a backward thread takes at once, when it keeps so many numbers of each: as there are registers for.
@@ -171,12 +172,13 @@ void batch_statistics(Device& device, const Problem<Cell, T>& problem, const Sta
 }
 
 template <int V, class Cell, class T>
-void run_forward(Device& device, const Problem<Cell, T>& problem, const Statistics& statistics, T* const* outputs) {
+void run_forward(
+    Device& device, const Problem<Cell, T>& problem, const Statistics& statistics, const Outputs<Cell, T>& outputs) {
   if (problem.norm == Norm::batch) batch_statistics<V>(device, problem, statistics);
   ForwardCall<Cell, T> call{};
   call.problem = problem;
   call.statistics = statistics;
-  std::copy_n(outputs, Cell::outputs, call.outputs);
+  call.outputs = outputs;
   call.samples = samples_per_unit(problem);
   const int64_t elements = problem.sample(problem.shape.channels);
   call.item_outputs = threads * V * device.repeats(problem.shape.batch * elements / V, 8, 4);
@@ -286,15 +288,15 @@ struct CudaEngine {
 
   template <class Cell, class T>
   static void forward(
-      const Tensor& leader, const Problem<Cell, T>& problem, float* mean, float* rstd, T* const* outputs) {
+      const Tensor& leader, const Problem<Cell, T>& problem, float* mean, float* rstd,
+      const Outputs<Cell, T>& outputs) {
     constexpr int V = 16 / sizeof(T);
     check_size(problem);
     Device device(leader);
-    const bool wide = aligned<V, T>(
+    const bool wide = aligned<V, T, State<Cell, T>>(
         problem.shape,
-        {problem.projections[0], problem.projections[1], problem.projections[2], problem.extras[0], outputs[0],
-         outputs[Cell::outputs - 1]},
-        {problem.weights[0], problem.weights[1], problem.gain, problem.bias});
+        {problem.projections[0], problem.projections[1], problem.projections[2], problem.extras[0], outputs.output},
+        {problem.states[0], outputs.states[0]}, {problem.weights[0], problem.weights[1], problem.gain, problem.bias});
     if (wide)
       run_forward<V>(device, problem, {mean, rstd}, outputs);
     else
@@ -325,10 +327,10 @@ struct CudaEngine {
   static void run(
       Device& device, const Problem<Cell, T>& problem, const Statistics& statistics,
       const Gradients<Cell, T>& gradients) {
-    const bool wide = aligned<V, T>(
+    const bool wide = aligned<V, T, State<Cell, T>>(
         problem.shape,
-        {problem.projections[0], problem.projections[1], problem.projections[2], problem.extras[0],
-         gradients.outputs[0], gradients.outputs[Cell::outputs - 1]},
+        {problem.projections[0], problem.projections[1], problem.projections[2], problem.extras[0], gradients.output},
+        {problem.states[0], gradients.new_states[0]},
         {problem.weights[0], problem.weights[1], problem.gain, problem.bias, statistics.mean, statistics.rstd,
          gradients.gain, gradients.bias});
     if (wide)

@@ -85,10 +85,11 @@ __device__ __forceinline__ void load_bias(const Problem<Cell, T>& problem, int p
   if (problem.bias) load_channels(problem.bias + part * problem.shape.channels + channel, bias);
 }
 
-// The raw numbers of V neighbouring elements of an output.
+// The raw numbers of V neighbouring elements of an output, or their gradients.
 template <class Cell, int J, class T, int V>
 struct Inputs {
   Pack<T, V> projections[J][Cell::parts], extras[Cell::extras + 1];
+  Pack<State<Cell, T>, V> states[Cell::states + 1];
 
   template <class Load>
   __device__ __forceinline__ void fetch(
@@ -100,11 +101,28 @@ struct Inputs {
         projections[j][q] = load_pack(problem.projections[j] + projection + q * part_stride);
 #pragma unroll
     for (int e = 0; e < Cell::extras; ++e) extras[e] = load_pack(problem.extras[e] + output);
+#pragma unroll
+    for (int s = 0; s < Cell::states; ++s) states[s] = load_pack(problem.states[s] + output);
   }
 
   __device__ __forceinline__ float projection(int j, int q, int v) const {
     return static_cast<float>(projections[j][q].values[v]);
   }
+
+  // What a Cell takes beside its preactivations: extras, then states.
+  __device__ __forceinline__ void beside(int v, float (&numbers)[Cell::extras + Cell::states + 1]) const {
+#pragma unroll
+    for (int e = 0; e < Cell::extras; ++e) numbers[e] = static_cast<float>(extras[e].values[v]);
+#pragma unroll
+    for (int s = 0; s < Cell::states; ++s) numbers[Cell::extras + s] = static_cast<float>(states[s].values[v]);
+  }
+};
+
+// The output and the new states of V neighbouring elements, or their gradients.
+template <class Cell, class T, int V>
+struct OutputPacks {
+  Pack<T, V> output;
+  Pack<State<Cell, T>, V> states[Cell::states + 1];
 };
 
 }  // namespace fastladder

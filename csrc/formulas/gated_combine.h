@@ -28,9 +28,9 @@ FASTLADDER_FORMULA T activation_backward(T u, const T* w, T grad, T* grad_w) {
 template <bool squash_gate>
 struct CombineG1 {
   static constexpr int least_projections = 1, most_projections = 1;
-  static constexpr int parts = 1;     // u
-  static constexpr int extras = 1;    // lateral h
-  static constexpr int outputs = 1;   // y
+  static constexpr int parts = 1;   // u
+  static constexpr int extras = 1;  // lateral h
+  static constexpr int states = 0;
   static constexpr int weights = 10;  // gate, content
   static constexpr int weight_tensors = 2;
   static constexpr bool joint = true;
@@ -61,7 +61,7 @@ struct CombineG2 {
   static constexpr int least_projections = 2, most_projections = 2;
   static constexpr int parts = 3;  // mu1, mu2, s
   static constexpr int extras = 0;
-  static constexpr int outputs = 1;   // y
+  static constexpr int states = 0;
   static constexpr int weights = 15;  // of mu1, mu2, s
   static constexpr int weight_tensors = 1;
   static constexpr bool joint = false;
@@ -87,7 +87,7 @@ struct CombineG3Hidden {
   static constexpr int least_projections = 2, most_projections = 2;
   static constexpr int parts = 1;
   static constexpr int extras = 0;
-  static constexpr int outputs = 1;  // u
+  static constexpr int states = 0;
   static constexpr int weights = 0;
   static constexpr int weight_tensors = 0;
   static constexpr bool joint = true;
@@ -108,7 +108,7 @@ struct CombineG3 {
   static constexpr int least_projections = 1, most_projections = 1;
   static constexpr int parts = 3;  // s, d, e
   static constexpr int extras = 0;
-  static constexpr int outputs = 1;  // y
+  static constexpr int states = 0;
   static constexpr int weights = 0;
   static constexpr int weight_tensors = 0;
   static constexpr bool joint = true;

@@ -12,7 +12,7 @@ template <class Engine, class Cell>
 CombineResults combine_forward(const Arguments& arguments) {
   return dispatch<Engine>(arguments.projections[0], [&](auto* type) -> CombineResults {
     Results results = forward<Engine, Cell, std::remove_pointer_t<decltype(type)>>(arguments);
-    return {results.outputs[0], results.mean, results.rstd};
+    return {results.output, results.mean, results.rstd};
   });
 }
 
@@ -20,7 +20,7 @@ template <class Engine, class Cell>
 ArgumentGradients combine_backward(
     const OptionalTensor& grad, const Arguments& arguments, const Tensor& mean, const Tensor& rstd) {
   return dispatch<Engine>(arguments.projections[0], [&](auto* type) {
-    return backward<Engine, Cell, std::remove_pointer_t<decltype(type)>>({grad}, arguments, mean, rstd);
+    return backward<Engine, Cell, std::remove_pointer_t<decltype(type)>>(grad, {}, arguments, mean, rstd);
   });
 }
 

@@ -88,7 +88,7 @@ GroupProblem<T> make_group_problem(GroupArguments& arguments) {
   std::vector<int64_t> sizes = sizes_of(mean);
   const int64_t groups = sizes[1];
   STD_TORCH_CHECK(groups >= 1 && groups <= most_groups, "mean: got ", groups, " groups, needs 1 to ", most_groups);
-  check_activation("mask", arguments.mask, mean, groups);
+  check_activation("mask", arguments.mask, mean, groups, mean.scalar_type());
   sizes.erase(sizes.begin() + 1);
   STD_TORCH_CHECK(sizes_of(arguments.data) == sizes, "noisy or target: needs (N, *D) where the mean is (N, K, *D)");
   STD_TORCH_CHECK(arguments.data.scalar_type() == mean.scalar_type(), "noisy or target: needs the dtype of the mean");
@@ -116,7 +116,7 @@ template <class T>
 void set_cotangents(GroupProblem<T>& problem, GroupCotangents& given, const Tensor& mean) {
   for (int o : {0, 1})
     if (OptionalTensor& output = given.outputs[o]) {
-      check_activation("gradient", *output, mean, problem.groups);
+      check_activation("gradient", *output, mean, problem.groups, mean.scalar_type());
       output = make_contiguous(*output);
       problem.gradients[o] = whole<const T>(*output, problem.pixels);
     }

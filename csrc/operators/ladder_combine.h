@@ -22,7 +22,7 @@ Tensor ladder_combine(
     using T = std::remove_pointer_t<decltype(type)>;
     Results results = squash_gate ? forward<Engine, LadderCombine<true>, T>(arguments)
                                   : forward<Engine, LadderCombine<false>, T>(arguments);
-    return results.outputs[0];
+    return results.output;
   });
 }
 
@@ -36,8 +36,9 @@ std::tuple<Tensor, Tensor, Tensor> ladder_combine_backward(
   return dispatch<Engine>(lateral, [&](auto* type) -> std::tuple<Tensor, Tensor, Tensor> {
     using T = std::remove_pointer_t<decltype(type)>;
     const Tensor none = empty(lateral, {0}, compute_dtype<T>);  // there are no statistics
-    ArgumentGradients answer = squash_gate ? backward<Engine, LadderCombine<true>, T>({grad_z}, arguments, none, none)
-                                           : backward<Engine, LadderCombine<false>, T>({grad_z}, arguments, none, none);
+    ArgumentGradients answer = squash_gate
+                                   ? backward<Engine, LadderCombine<true>, T>(grad_z, {}, arguments, none, none)
+                                   : backward<Engine, LadderCombine<false>, T>(grad_z, {}, arguments, none, none);
     return {answer.extras[0], answer.projections[0], answer.weights[0]};
   });
 }

@@ -1,8 +1,10 @@
 // One call of an operator with a preactivation
 //
-//   a[k] = sum_j gain[j, k] * (p_j - mean) * rstd + bias[k],   output = Cell::forward(a, extra, weights)
+//   a[k] = sum_j gain[j, k] * (p_j - mean) * rstd + bias[k],   output, new states = Cell::forward(a, beside, weights)
 //
 // for J projections p_j of K = parts * C channels: its arguments, checked and in one memory layout, and its results.
+// Beside the preactivations a Cell reads its extras, activations of the projections' type, and its recurrent states,
+// which it also writes anew. States may be wide: of the type of arithmetic while the activations are narrow.
 // A Cell (formulas/) supplies the mathematics of one element; an Engine (cpu/fused.h, cuda/fused.cuh) runs it over
 // tensors by
 //
@@ -28,17 +30,35 @@ struct Arguments {
   OptionalTensor bias;              // (K)
   Norm norm = Norm::none;
   double eps = 0;
+  std::vector<Tensor> states;  // (N, C, *S) each
 };
 
 struct Results {
-  std::vector<Tensor> outputs;  // (N, C, *S) each
-  Tensor mean, rstd;            // see Problem::statistic
+  Tensor output;               // (N, C, *S)
+  std::vector<Tensor> states;  // (N, C, *S) each
+  Tensor mean, rstd;           // see Problem::statistics
 };
 
 struct ArgumentGradients {
-  std::vector<Tensor> projections, extras, weights;
+  std::vector<Tensor> projections, extras, weights, states;
   Tensor gain, bias;  // empty where the argument is missing
 };
+
+// A Cell that keeps its states in the type of arithmetic, such as float32 beside bfloat16 activations.
+template <class Cell>
+struct WideStates : Cell {};
+
+template <class Cell, class T>
+struct StateOf {
+  using Type = T;
+};
+template <class Cell, class T>
+struct StateOf<WideStates<Cell>, T> {
+  using Type = Compute<T>;
+};
+// The type of a Cell's states beside activations of type T.
+template <class Cell, class T>
+using State = typename StateOf<Cell, T>::Type;
 
 // The arguments as a kernel sees them.
 template <class Cell, class T>
@@ -49,11 +69,12 @@ struct Problem {
   int64_t width;  // K = parts * C
   Norm norm;
   double eps;
-  const T* projections[3];            // J times (N, K, S)
-  const T* extras[Cell::extras + 1];  // (N, C, S) each
-  const Real* weights[2];             // together (weights, C)
-  const Real* gain;                   // (J, K) or null, which is 1
-  const Real* bias;                   // (K) or null, which is 0
+  const T* projections[3];                         // J times (N, K, S)
+  const T* extras[Cell::extras + 1];               // (N, C, S) each
+  const State<Cell, T>* states[Cell::states + 1];  // likewise
+  const Real* weights[2];                          // together (weights, C)
+  const Real* gain;                                // (J, K) or null, which is 1
+  const Real* bias;                                // (K) or null, which is 0
 
   static constexpr int weight_rows = Cell::weight_tensors == 0 ? 1 : Cell::weights / Cell::weight_tensors;  // of one
   static constexpr int64_t groups = Cell::joint ? 1 : Cell::parts;  // of layer norm, per sample
@@ -76,15 +97,24 @@ struct Problem {
   }
 };
 
+// What the forward pass writes.
+template <class Cell, class T>
+struct Outputs {
+  T* output;                                 // (N, C, S)
+  State<Cell, T>* states[Cell::states + 1];  // (N, C, S) each
+};
+
 // What the backward pass reads and writes.
 template <class Cell, class T>
 struct Gradients {
-  const T* outputs[Cell::outputs];  // (N, C, S) each, or null where an output is unused
-  T* projections[3];                // J times (N, K, S)
-  T* extras[Cell::extras + 1];      // (N, C, S) each
-  Compute<T>* weights[2];           // together (weights, C)
-  Compute<T>* gain;                 // (J, K), or null where the argument is missing
-  Compute<T>* bias;                 // (K), likewise
+  const T* output;                                     // (N, C, S), or null where it is unused
+  const State<Cell, T>* new_states[Cell::states + 1];  // likewise
+  T* projections[3];                                   // J times (N, K, S)
+  T* extras[Cell::extras + 1];                         // (N, C, S) each
+  State<Cell, T>* states[Cell::states + 1];            // likewise
+  Compute<T>* weights[2];                              // together (weights, C)
+  Compute<T>* gain;                                    // (J, K), or null where the argument is missing
+  Compute<T>* bias;                                    // (K), likewise
 };
 
 // Calls run with a null pointer of the activations' type.
@@ -119,10 +149,17 @@ T* data_of(const Tensor& tensor) {
 
 // Checks an activation and brings it into the layout of the kernel; `tensor` keeps the copy alive.
 template <class T>
-const T* activation_data(const char* name, Tensor& tensor, const Tensor& leader, int64_t channels, bool channels_last) {
-  check_activation(name, tensor, leader, channels);
+const T* activation_data(
+    const char* name, Tensor& tensor, const Tensor& leader, int64_t channels, bool channels_last, ScalarType dtype) {
+  check_activation(name, tensor, leader, channels, dtype);
   tensor = arrange(tensor, channels_last);
   return data_of<const T>(tensor);
+}
+
+// The dtype of a Cell's states beside the leading activation.
+template <class Cell, class T>
+ScalarType state_dtype(const Tensor& leader) {
+  return std::is_same_v<State<Cell, T>, T> ? leader.scalar_type() : compute_dtype<T>;
 }
 
 template <class Cell, class T>
@@ -139,20 +176,24 @@ Problem<Cell, T> make_problem(Arguments& arguments) {
   problem.width = Cell::parts * problem.shape.channels;
   problem.norm = arguments.norm;
   problem.eps = arguments.eps;
+  const int64_t channels = problem.shape.channels;
   const bool channels_last = problem.shape.channels_last;
+  const ScalarType dtype = leader.scalar_type(), of_states = state_dtype<Cell, T>(leader);
   for (int64_t j = 0; j < count; ++j)
     problem.projections[j] =
-        activation_data<T>("projections", arguments.projections[j], leader, problem.width, channels_last);
+        activation_data<T>("projections", arguments.projections[j], leader, problem.width, channels_last, dtype);
   for (int e = 0; e < Cell::extras; ++e)
-    problem.extras[e] =
-        activation_data<T>("cell or lateral", arguments.extras[e], leader, problem.shape.channels, channels_last);
+    problem.extras[e] = activation_data<T>("lateral", arguments.extras[e], leader, channels, channels_last, dtype);
+  for (int s = 0; s < Cell::states; ++s)
+    problem.states[s] =
+        activation_data<State<Cell, T>>("cell", arguments.states[s], leader, channels, channels_last, of_states);
   const auto parameter = [&](const char* name, Tensor& tensor, int64_t numel) -> const Real* {
     STD_TORCH_CHECK(tensor.device() == leader.device(), name, ": needs the device of the first activation");
     tensor = check_parameter(name, tensor, numel, compute_dtype<T>);
     return data_of<const Real>(tensor);
   };
   for (int w = 0; w < Cell::weight_tensors; ++w)
-    problem.weights[w] = parameter("weights", arguments.weights[w], problem.weight_rows * problem.shape.channels);
+    problem.weights[w] = parameter("weights", arguments.weights[w], problem.weight_rows * channels);
   if (arguments.gain) problem.gain = parameter("gain", *arguments.gain, count * problem.width);
   if (arguments.bias) problem.bias = parameter("bias", *arguments.bias, problem.width);
   // One pixel is a row of channels in either layout, and channels make the longer row.
@@ -167,11 +208,19 @@ Results compute_forward(Arguments arguments) {
   std::vector<int64_t> sizes{0};
   if (problem.norm == Norm::layer) sizes = {problem.count, problem.shape.batch, problem.groups};
   if (problem.norm == Norm::batch) sizes = {problem.count, problem.width};
-  Results results{{}, empty(leader, sizes, compute_dtype<T>), empty(leader, sizes, compute_dtype<T>)};
-  T* outputs[Cell::outputs];
-  for (int o = 0; o < Cell::outputs; ++o) {
-    results.outputs.push_back(empty_activation(leader, problem.shape.channels, is_channels_last(leader)));
-    outputs[o] = data_of<T>(results.outputs[o]);
+  const auto activation = [&](ScalarType dtype) {
+    return empty_activation(leader, problem.shape.channels, is_channels_last(leader), dtype);
+  };
+  Results results{
+      activation(leader.scalar_type()),
+      {},
+      empty(leader, sizes, compute_dtype<T>),
+      empty(leader, sizes, compute_dtype<T>)};
+  Outputs<Cell, T> outputs{};
+  outputs.output = data_of<T>(results.output);
+  for (int s = 0; s < Cell::states; ++s) {
+    results.states.push_back(activation(state_dtype<Cell, T>(leader)));
+    outputs.states[s] = data_of<State<Cell, T>>(results.states[s]);
   }
   if (leader.numel() == 0) {
     torch::stable::zero_(results.mean);
@@ -185,12 +234,14 @@ Results compute_forward(Arguments arguments) {
 
 template <class Engine, class Cell, class T>
 ArgumentGradients compute_backward(
-    std::vector<OptionalTensor> grad_outputs, Arguments arguments, Tensor mean, Tensor rstd) {
+    OptionalTensor grad_output, std::vector<OptionalTensor> grad_states, Arguments arguments, Tensor mean,
+    Tensor rstd) {
   using Real = Compute<T>;
   const Tensor leader = arguments.projections.at(0);
   const Problem<Cell, T> problem = make_problem<Cell, T>(arguments);
   const bool channels_last = is_channels_last(leader);
   const int64_t width = problem.width, channels = problem.shape.channels;
+  const ScalarType dtype = leader.scalar_type(), of_states = state_dtype<Cell, T>(leader);
   mean = check_parameter("mean", mean, problem.statistics(), compute_dtype<T>);
   rstd = check_parameter("rstd", rstd, problem.statistics(), compute_dtype<T>);
 
@@ -201,19 +252,26 @@ ArgumentGradients compute_backward(
     return gradient;
   };
   ArgumentGradients answer{
-      {}, {}, {}, parameter(arguments.gain, gradients.gain), parameter(arguments.bias, gradients.bias)};
+      {}, {}, {}, {}, parameter(arguments.gain, gradients.gain), parameter(arguments.bias, gradients.bias)};
   for (int w = 0; w < Cell::weight_tensors; ++w)
     answer.weights.push_back(parameter(arguments.weights[w], gradients.weights[w]));
-  for (int o = 0; o < Cell::outputs; ++o)
-    if (grad_outputs[o])
-      gradients.outputs[o] = activation_data<T>("gradient", *grad_outputs[o], leader, channels, channels_last);
+  if (grad_output)
+    gradients.output = activation_data<T>("gradient", *grad_output, leader, channels, channels_last, dtype);
+  for (int s = 0; s < Cell::states; ++s)
+    if (grad_states[s])
+      gradients.new_states[s] =
+          activation_data<State<Cell, T>>("gradient", *grad_states[s], leader, channels, channels_last, of_states);
   for (int64_t j = 0; j < problem.count; ++j) {
-    answer.projections.push_back(empty_activation(leader, width, channels_last));
+    answer.projections.push_back(empty_activation(leader, width, channels_last, dtype));
     gradients.projections[j] = data_of<T>(answer.projections[j]);
   }
   for (int e = 0; e < Cell::extras; ++e) {
-    answer.extras.push_back(empty_activation(leader, channels, channels_last));
+    answer.extras.push_back(empty_activation(leader, channels, channels_last, dtype));
     gradients.extras[e] = data_of<T>(answer.extras[e]);
+  }
+  for (int s = 0; s < Cell::states; ++s) {
+    answer.states.push_back(empty_activation(leader, channels, channels_last, of_states));
+    gradients.states[s] = data_of<State<Cell, T>>(answer.states[s]);
   }
   if (leader.numel() == 0) {
     for (Tensor* gradient : {&answer.gain, &answer.bias}) torch::stable::zero_(*gradient);
@@ -228,31 +286,55 @@ inline void convert(std::vector<Tensor>& tensors, ScalarType dtype) {
   for (Tensor& tensor : tensors) tensor = torch::stable::to(tensor, dtype);
 }
 
-// An engine without kernels for float16 computes in float32 all the same: widened before and narrowed after.
+inline void convert(OptionalTensor& tensor, ScalarType dtype) {
+  if (tensor) tensor = torch::stable::to(*tensor, dtype);
+}
+
+// Activations and states to float32.
+inline void widen(Arguments& arguments) {
+  for (auto* tensors : {&arguments.projections, &arguments.extras, &arguments.states})
+    convert(*tensors, ScalarType::Float);
+}
+
+// An engine without kernels for float16 computes in float32 all the same: widened before and narrowed after. States
+// come back in the dtype that they came in.
 template <class Engine, class T>
 constexpr bool widens = std::is_same_v<T, Half> && !Engine::takes_float16;
 
 template <class Engine, class Cell, class T>
 Results forward(Arguments arguments) {
-  if constexpr (!widens<Engine, T>) return compute_forward<Engine, Cell, T>(arguments);
-  convert(arguments.projections, ScalarType::Float);
-  convert(arguments.extras, ScalarType::Float);
-  Results results = compute_forward<Engine, Cell, Compute<T>>(arguments);
-  convert(results.outputs, ScalarType::Half);
-  return results;
+  if constexpr (widens<Engine, T>) {
+    const std::vector<Tensor> states = arguments.states;
+    widen(arguments);
+    Results results = compute_forward<Engine, Cell, Compute<T>>(arguments);
+    results.output = torch::stable::to(results.output, ScalarType::Half);
+    for (int s = 0; s < Cell::states; ++s)
+      results.states[s] = torch::stable::to(results.states[s], states[s].scalar_type());
+    return results;
+  } else {
+    return compute_forward<Engine, Cell, T>(arguments);
+  }
 }
 
 template <class Engine, class Cell, class T>
-ArgumentGradients backward(std::vector<OptionalTensor> grad_outputs, Arguments arguments, Tensor mean, Tensor rstd) {
-  if constexpr (!widens<Engine, T>) return compute_backward<Engine, Cell, T>(grad_outputs, arguments, mean, rstd);
-  convert(arguments.projections, ScalarType::Float);
-  convert(arguments.extras, ScalarType::Float);
-  for (OptionalTensor& grad : grad_outputs)
-    if (grad) grad = torch::stable::to(*grad, ScalarType::Float);
-  ArgumentGradients answer = compute_backward<Engine, Cell, Compute<T>>(grad_outputs, arguments, mean, rstd);
-  convert(answer.projections, ScalarType::Half);
-  convert(answer.extras, ScalarType::Half);
-  return answer;
+ArgumentGradients backward(
+    OptionalTensor grad_output, std::vector<OptionalTensor> grad_states, Arguments arguments, Tensor mean,
+    Tensor rstd) {
+  if constexpr (widens<Engine, T>) {
+    const std::vector<Tensor> states = arguments.states;
+    widen(arguments);
+    convert(grad_output, ScalarType::Float);
+    for (OptionalTensor& grad : grad_states) convert(grad, ScalarType::Float);
+    ArgumentGradients answer =
+        compute_backward<Engine, Cell, Compute<T>>(grad_output, grad_states, arguments, mean, rstd);
+    convert(answer.projections, ScalarType::Half);
+    convert(answer.extras, ScalarType::Half);
+    for (int s = 0; s < Cell::states; ++s)
+      answer.states[s] = torch::stable::to(answer.states[s], states[s].scalar_type());
+    return answer;
+  } else {
+    return compute_backward<Engine, Cell, T>(grad_output, grad_states, arguments, mean, rstd);
+  }
 }
 
 }  // namespace fastladder

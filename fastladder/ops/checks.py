@@ -41,14 +41,21 @@ def check_leader(name: str, tensor: Any, parts: int) -> int:
     return tensor.shape[1] // parts
 
 
-def check_activation(name: str, tensor: Any, shape: Sequence[int], leader: Tensor, leader_name: str) -> None:
-    """Checks another activation against the shape that follows from the first one, its dtype and its device."""
+def check_activation(
+    name: str, tensor: Any, shape: Sequence[int], leader: Tensor, leader_name: str, *, state: bool = False
+) -> None:
+    """Checks another activation against the shape that follows from the first one, its dtype and its device.
+
+    A recurrent `state` may also be float32 beside a narrower one.
+    """
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name}: got {type(tensor).__name__}, needs a tensor")
     if tensor.shape != torch.Size(shape):
         raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, needs {tuple(shape)} to go with {leader_name}")
-    if tensor.dtype != leader.dtype:
-        raise TypeError(f"{name}: got dtype {tensor.dtype}, needs {leader.dtype} like {leader_name}")
+    wide = state and leader.dtype in (torch.bfloat16, torch.float16)
+    if tensor.dtype != leader.dtype and not (wide and tensor.dtype == torch.float32):
+        others = ", or torch.float32" if wide else ""
+        raise TypeError(f"{name}: got dtype {tensor.dtype}, needs {leader.dtype} like {leader_name}{others}")
     if tensor.device != leader.device:
         raise ValueError(f"{name}: got device {tensor.device}, needs {leader.device} like {leader_name}")
 
@@ -86,3 +93,8 @@ def autocast(*tensors: Tensor) -> list[Tensor]:
         return list(tensors)
     narrow = (torch.float32, torch.bfloat16, torch.float16)
     return [t.to(dtype) if isinstance(t, Tensor) and t.dtype in narrow else t for t in tensors]
+
+
+def autocast_state(state: Tensor) -> Tensor:
+    """A recurrent state as autocast wants it: float32 stays, as long sums need it, and narrower ones take its dtype."""
+    return state if isinstance(state, Tensor) and state.dtype == torch.float32 else autocast(state)[0]

@@ -35,7 +35,7 @@ class Operator:
     name: str
     fake: Callable[..., Any]  # the shapes of its results
     outputs: int  # how many results are outputs; the rest are statistics
-    activations: int  # how many leading arguments are activations, whose gradients have the dtype of the first
+    activations: int  # how many leading arguments are activations, whose gradients have their dtypes
     keeps_layout: bool  # whether these are (N, _, *S), and gradients lie in memory as the first; else contiguous
     settled: dict[str, Any]  # arguments of the reference that the registered operator does not have
 
@@ -66,12 +66,15 @@ def channels_last(tensor: Tensor) -> bool:
     return tensor.dim() > 2 and not tensor.is_contiguous() and tensor.movedim(1, -1).is_contiguous()
 
 
-def empty_like_layout(leader: Tensor, channels: int) -> Tensor:
-    """An empty (N, channels, *S) in the layout of `leader` (N, _, *S): channels_last stays, all else is contiguous."""
+def empty_like_layout(leader: Tensor, channels: int, dtype: torch.dtype | None = None) -> Tensor:
+    """An empty (N, channels, *S) in the layout of `leader` (N, _, *S): channels_last stays, all else is contiguous.
+
+    It has the dtype of the leader where none is given.
+    """
     batch, _, *spatial = leader.shape
     if channels_last(leader):
-        return leader.new_empty(batch, *spatial, channels).movedim(-1, 1)
-    return leader.new_empty(batch, channels, *spatial)
+        return leader.new_empty((batch, *spatial, channels), dtype=dtype).movedim(-1, 1)
+    return leader.new_empty((batch, channels, *spatial), dtype=dtype)
 
 
 def statistics_dtype(leader: Tensor) -> torch.dtype:
@@ -137,7 +140,7 @@ def _attach(namespace: str, op: Operator) -> None:
             if kind == "list":
                 answers.append([empty_like_layout(leader, a.shape[1]) for a in argument])
             elif kind == "tensor" and position < op.activations and op.keeps_layout:
-                answers.append(empty_like_layout(leader, argument.shape[1]))
+                answers.append(empty_like_layout(leader, argument.shape[1], argument.dtype))
             elif kind == "tensor" and position < op.activations:
                 answers.append(leader.new_empty(argument.shape))
             elif kind == "tensor":

@@ -19,9 +19,8 @@ def lstm_gates(
     """The specification of `fastladder.ops.lstm_gates`."""
     if isinstance(projections, Tensor):
         projections = [projections]
-    dtype = cell.dtype
     a = preactivation([compute_dtype_of(p) for p in projections], gain, bias, norm, eps)
     i, f, g, o = a.chunk(4, dim=1)
     new_cell = f.sigmoid() * compute_dtype_of(cell) + i.sigmoid() * g.tanh()
     hidden = o.sigmoid() * new_cell.tanh()
-    return hidden.to(dtype), new_cell.to(dtype)
+    return hidden.to(projections[0].dtype), new_cell.to(cell.dtype)

@@ -12,6 +12,9 @@ template __global__ void forward_kernel<LstmGates, 3, 4, false>(const __grid_con
 template __global__ void backward_kernel<LstmGates, 3, 4, false>(const __grid_constant__ BackwardCall<LstmGates, float>);
 template __global__ void forward_kernel<LstmGates, 3, 8, true>(const __grid_constant__ ForwardCall<LstmGates, BFloat16>);
 template __global__ void backward_kernel<LstmGates, 3, 4, true>(const __grid_constant__ BackwardCall<LstmGates, BFloat16>);
+template __global__ void forward_kernel<WideStates<LstmGates>, 3, 8, true>(const __grid_constant__ ForwardCall<WideStates<LstmGates>, BFloat16>);
+template __global__ void backward_kernel<WideStates<LstmGates>, 3, 4, true>(const __grid_constant__ BackwardCall<WideStates<LstmGates>, BFloat16>);
+template __global__ void backward_kernel<WideStates<LstmGates>, 1, 8, false>(const __grid_constant__ BackwardCall<WideStates<LstmGates>, Half>);
 template __global__ void backward_kernel<CombineG2, 2, 2, true>(const __grid_constant__ BackwardCall<CombineG2, float>);
 template __global__ void backward_kernel<CombineG1<true>, 1, 4, true>(const __grid_constant__ BackwardCall<CombineG1<true>, Half>);
 template __global__ void segment_moments_kernel<8>(const __grid_constant__ MomentsCall<BFloat16>);

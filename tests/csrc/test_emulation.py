@@ -17,7 +17,16 @@ from torch.utils.cpp_extension import include_paths, library_paths
 
 import fastladder  # noqa: F401 - declares the operators
 from fastladder.ops import registration
-from tests.ops.contract import FLOOR, LAYOUTS, ROWS, Row, assert_as_good_as_reference, evaluate
+from tests.ops.contract import (
+    FLOOR,
+    LAYOUTS,
+    MIXED_ROWS,
+    NARROW_FLOOR,
+    ROWS,
+    Row,
+    assert_as_good_as_reference,
+    evaluate,
+)
 
 ROOT = Path(__file__).parents[2]
 ENGINES = {  # of every family, and where it stands
@@ -76,12 +85,10 @@ def _emulated(_emulated_operators: None, monkeypatch: pytest.MonkeyPatch) -> Ite
     torch.use_deterministic_algorithms(was)
 
 
-every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-
-NARROW_FLOOR = {torch.bfloat16: 2**-6, torch.float16: 2**-9}  # one unit of the largest values, as in tests/ops
+every_row = pytest.mark.parametrize("row", ROWS + MIXED_ROWS, ids=lambda row: row.name)
 VARIED = [  # one of each kind, for what is slow to emulate
     row
-    for row in ROWS
+    for row in ROWS + MIXED_ROWS
     if row.name.startswith(("lstm_gates-J=3", "combine_g2-norm", "combine_g1", "group_evidence", "group_mixture"))
     and "squash_gate=False" not in row.name
 ]
@@ -117,7 +124,7 @@ def test_any_memory_layout(row: Row, layout: str) -> None:
 @pytest.mark.parametrize("dtype", NARROW_FLOOR, ids=str)
 def test_narrow_dtypes(row: Row, dtype: torch.dtype, layout: str) -> None:
     for shape in ((3, 16, 4, 8), (3, 5, 7, 3)):
-        assert_as_good_as_reference(row, row.inputs(shape, dtype=dtype, layout=layout), NARROW_FLOOR[dtype])
+        assert_as_good_as_reference(row, row.inputs(shape, dtype=dtype, layout=layout))
 
 
 @varied_rows
@@ -142,7 +149,7 @@ def test_many_items_of_work(row: Row, layout: str, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("dtype", [torch.float32, *NARROW_FLOOR], ids=str)
 def test_any_number_of_groups(row: Row, groups: int, dtype: torch.dtype) -> None:
     """Up to 4 groups, up to 8, and more; pixels at once and one by one; samples in one piece and in several."""
-    floor = NARROW_FLOOR.get(dtype, 2 * FLOOR)  # 32 groups are added up one after the other, and divided by small masks
+    floor = 2 * FLOOR  # 32 groups are added up one after the other, and divided by small masks
     for shape in ((2, groups, 8, 2), (2, groups, 8, 150), (2, groups, 7, 3)):
         assert_as_good_as_reference(row, row.inputs(shape, dtype=dtype), floor)
 

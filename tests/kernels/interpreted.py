@@ -105,10 +105,9 @@ def check(operator: str, arguments: Arguments, used: Sequence[int] = (0,)) -> No
     expected = evaluate(getattr(reference, operator), arguments, used)
     with fastladder.use_backend("triton"):
         actual = evaluate(getattr(ops, operator), arguments, used)
-    tolerance = max(TOLERANCE[result.dtype] for result in expected)
     for ours, theirs in zip(actual, expected, strict=True):
         scale = 1.0 + (theirs.abs().max().item() if theirs.numel() else 0.0)
-        torch.testing.assert_close(ours, theirs, rtol=0.0, atol=tolerance * scale)
+        torch.testing.assert_close(ours, theirs, rtol=0.0, atol=TOLERANCE[theirs.dtype] * scale)
 
 
 every_operator = pytest.mark.parametrize("operator", ["lstm_gates", "combine_g1", "combine_g2", "combine_g3_hidden"])
@@ -155,6 +154,18 @@ def test_several_blocks_of_rows_and_columns(
 @pytest.mark.parametrize(("dtype", "norm"), [(torch.bfloat16, "layer"), (torch.float16, "batch")])
 def test_narrow_dtypes(generator: torch.Generator, operator: str, norm: str, dtype: torch.dtype) -> None:
     check(operator, build(operator, generator, (3, 5, 5, 7), dtype=dtype, norm=norm))
+
+
+@every_norm
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_state_of_float32_beside_narrow_dtypes(
+    generator: torch.Generator, norm: str, dtype: torch.dtype, channels_last: bool
+) -> None:
+    (projections, cell), options = build(
+        "lstm_gates", generator, (3, 5, 5, 7), dtype=dtype, channels_last=channels_last, norm=norm
+    )
+    check("lstm_gates", ([projections, cell.float()], options), used=(0, 1))
 
 
 @every_operator

@@ -104,9 +104,10 @@ def run_all_operators(
         return torch.empty(samples, channels, *POSITIONS, dtype=dtype, memory_format=layout)
 
     cell, threefold, fourfold = activation(c), activation(3 * c), activation(4 * c)
-    lstm = ([fourfold] * 3, cell, torch.empty(3, 4 * c), torch.empty(4 * c), norm, eps)
-    *_, mean, rstd = operators.lstm_gates(*lstm)
-    operators.lstm_gates_backward(cell, cell, *lstm, mean, rstd)
+    for state in {cell.dtype: cell, torch.float32: cell.float()}.values():
+        lstm = ([fourfold] * 3, state, torch.empty(3, 4 * c), torch.empty(4 * c), norm, eps)
+        *_, mean, rstd = operators.lstm_gates(*lstm)
+        operators.lstm_gates_backward(cell, state, *lstm, mean, rstd)
     f = torch.empty(5, c)
     g1 = (cell, cell, f, f, torch.empty(c), torch.empty(c), norm, True, eps)
     g2 = (threefold, threefold, torch.empty(3, 5, c), torch.empty(2, 3 * c), torch.empty(3 * c), norm, eps)

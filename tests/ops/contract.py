@@ -10,14 +10,15 @@ from torch import Tensor
 import fastladder
 from fastladder import ops, reference
 
-ACTIVATION, PARAMETER = "activation", "parameter"
+ACTIVATION, STATE, PARAMETER = "activation", "state", "parameter"
 
 
 @dataclass(frozen=True)
 class Argument:
     """A tensor that an operator takes, for results of shape (N, C, *S).
 
-    Activations have the dtype that is tested, parameters that of arithmetic.
+    Activations have the dtype that is tested, parameters that of arithmetic; recurrent states are activations that may
+    have either.
     """
 
     kind: str
@@ -40,6 +41,10 @@ def _distribution(x: Tensor) -> Tensor:
 
 def activation(parts: int = 1, values: Callable = _normal) -> Argument:
     return Argument(ACTIVATION, lambda n, c, *s: (n, parts * c, *s), values)
+
+
+def state() -> Argument:
+    return Argument(STATE, lambda n, c, *s: (n, c, *s), _normal)
 
 
 def data(values: Callable = _normal) -> Argument:
@@ -66,6 +71,7 @@ class Row:
     outputs: int = 1
     projections: int = 0  # the first arguments that go into one list
     keeps_layout: bool = True  # of the first argument; else results are contiguous
+    wide_states: bool = False  # of the dtype of arithmetic; activations are then bfloat16 where a test does not choose
 
     @property
     def name(self) -> str:
@@ -73,7 +79,8 @@ class Row:
         count = [f"J={self.projections}"] if self.projections else []
         takes_gain = "gain" in signature(getattr(reference, self.operator)).parameters
         bare = ["bare"] if takes_gain and "gain" not in self.arguments else []
-        return "-".join([self.operator, *count, *given, *bare])
+        wide = ["wide_states"] if self.wide_states else []
+        return "-".join([self.operator, *count, *given, *bare, *wide])
 
     def call(self, *tensors: Tensor, where=ops):
         positional = list(tensors)
@@ -85,15 +92,17 @@ class Row:
         result = getattr(where, self.operator)(*positional, **named, **self.options)
         return result if isinstance(result, tuple) else (result,)
 
-    def inputs(self, shape, dtype=torch.float32, device="cpu", layout="contiguous", seed=0) -> list[Tensor]:
+    def inputs(self, shape, dtype=None, device="cpu", layout="contiguous", seed=0) -> list[Tensor]:
         """Random tensors for an output of shape (N, C, *S)."""
         generator = torch.Generator().manual_seed(seed)
+        dtype = dtype or (torch.bfloat16 if self.wide_states else torch.float32)
         wide = torch.float64 if dtype == torch.float64 else torch.float32
+        dtypes = {ACTIVATION: dtype, STATE: wide if self.wide_states else dtype, PARAMETER: wide}
         tensors = []
         for argument in self.arguments.values():
             x = argument.values(torch.randn(argument.shape(*shape), generator=generator, dtype=torch.float64))
-            x = x.to(device, dtype if argument.kind == ACTIVATION else wide)
-            tensors.append(LAYOUTS[layout](x) if argument.kind == ACTIVATION else x)
+            x = x.to(device, dtypes[argument.kind])
+            tensors.append(x if argument.kind == PARAMETER else LAYOUTS[layout](x))
         return tensors
 
 
@@ -107,15 +116,20 @@ LAYOUTS = {
 }
 
 
+def _gates(norm: str, count: int, affine: bool = True, wide_states: bool = False) -> Row:
+    arguments = {f"projections[{j}]": activation(4) for j in range(count)} | {"cell": state()}
+    if affine:
+        arguments |= {"gain": parameter(count, 4), "bias": parameter(4)}
+    return Row("lstm_gates", arguments, {"norm": norm}, 2, count, wide_states=wide_states)
+
+
 def _rows() -> list[Row]:
     rows = []
     for norm in ("none", "layer", "batch"):
         for count in (1, 2, 3):
-            arguments = {f"projections[{j}]": activation(4) for j in range(count)} | {"cell": activation()}
-            affine = {"gain": parameter(count, 4), "bias": parameter(4)}
             if count == 1:
-                rows.append(Row("lstm_gates", arguments, {"norm": norm}, 2, count))
-            rows.append(Row("lstm_gates", arguments | affine, {"norm": norm}, 2, count))
+                rows.append(_gates(norm, count, affine=False))
+            rows.append(_gates(norm, count))
         for squash in (False, True):
             g1 = {"projection": activation(), "lateral": activation(), "gate": parameter(5, 1)}
             g1 |= {"content": parameter(5, 1)}
@@ -154,15 +168,24 @@ def _grouping_rows() -> list[Row]:
 
 
 ROWS = _rows() + _grouping_rows()
+# The operators with recurrent states once more, where these are float32 beside bfloat16 activations.
+MIXED_ROWS = [
+    _gates("none", 1, affine=False, wide_states=True),
+    _gates("batch", 2, wide_states=True),
+    _gates("layer", 3, wide_states=True),
+]
 
 
 def evaluate(row: Row, inputs: list[Tensor], where=ops, unused: int | None = None) -> list[Tensor]:
-    """Outputs, then gradients of all inputs for random cotangents; `unused` names an output that gets none."""
+    """Outputs, then gradients of all inputs for random cotangents; `unused` names an output that gets none.
+
+    Cotangents are such as bfloat16 can hold, so that they are the same in every dtype.
+    """
     leaves = [x.detach().requires_grad_() for x in inputs]
     outputs = row.call(*leaves, where=where)
     generator = torch.Generator().manual_seed(1)
     used = [y for i, y in enumerate(outputs) if i != unused]
-    cotangents = [torch.randn(y.shape, generator=generator, dtype=torch.float64).to(y) for y in used]
+    cotangents = [torch.randn(y.shape, generator=generator).bfloat16().to(y) for y in used]
     gradients = torch.autograd.grad(used, leaves, cotangents, allow_unused=True)
     return [*outputs, *(torch.zeros_like(x) if g is None else g for x, g in zip(leaves, gradients, strict=True))]
 
@@ -177,12 +200,19 @@ def distance(x: Tensor, truth: Tensor) -> float:
 
 # A handful of float32 roundings of 6e-8 each, multiplied by gains and slopes, in a different order on either side.
 FLOOR = 5e-6
+# In half precision both round the same float32 result once, which is half a unit of 2^-8 or 2^-11: where float32 lands
+# beside a tie they may round apart, so one unit of the largest values is the floor.
+NARROW_FLOOR = {torch.bfloat16: 2**-6, torch.float16: 2**-9}
 
 
 def assert_as_good_as_reference(
     row: Row, inputs: list[Tensor], floor: float = FLOOR, unused: int | None = None
 ) -> None:
-    """Against float64, the fused operator errs at most twice as much as the reference in the same dtype."""
+    """Against float64, the fused operator errs at most twice as much as the reference in the same dtype.
+
+    Args:
+        floor: what it may err in any case; no less than NARROW_FLOOR for results of those dtypes.
+    """
     got = evaluate(row, inputs, unused=unused)
     same_dtype = evaluate(row, inputs, where=reference, unused=unused)
     with fastladder.use_backend("reference"):
@@ -191,5 +221,5 @@ def assert_as_good_as_reference(
     for label, x, y, z in zip(labels, got, same_dtype, truth, strict=True):
         assert x.shape == z.shape, label
         assert x.dtype == y.dtype, label
-        bound = 2 * distance(y, z) + floor
+        bound = 2 * distance(y, z) + max(floor, NARROW_FLOOR.get(x.dtype, 0.0))
         assert distance(x, z) <= bound, f"{label}: error {distance(x, z):.2e}, reference {distance(y, z):.2e}"

@@ -31,6 +31,27 @@ def test_ladder_combine(changed, error, message):
         ops.ladder_combine(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("of_projections", "of_cell", "needs"),
+    [
+        (torch.float32, torch.bfloat16, r"torch.float32 like projections\[0\]$"),
+        (torch.float32, torch.float64, r"torch.float32 like projections\[0\]$"),
+        (torch.float64, torch.float32, r"torch.float64 like projections\[0\]$"),
+        (torch.bfloat16, torch.float16, r"torch.bfloat16 like projections\[0\], or torch.float32$"),
+        (torch.float16, torch.float64, r"torch.float16 like projections\[0\], or torch.float32$"),
+    ],
+)
+def test_dtype_of_a_state(of_projections, of_cell, needs):
+    with pytest.raises(TypeError, match=f"^cell: got dtype {of_cell}, needs {needs}"):
+        ops.lstm_gates(torch.zeros(2, 12, dtype=of_projections), torch.zeros(2, 3, dtype=of_cell))
+
+
+def test_projections_of_several_dtypes():
+    narrow, wide = torch.zeros(2, 12, dtype=torch.bfloat16), torch.zeros(2, 12)
+    with pytest.raises(TypeError, match=r"^projections\[1\]: got dtype torch.float32, needs torch.bfloat16 like proj"):
+        ops.lstm_gates([narrow, wide], torch.zeros(2, 3))
+
+
 DATA, GROUPS = torch.zeros(2, 5), torch.zeros(2, 3, 5)
 CALLS = {
     "group_evidence": {"noisy": DATA, "mean": GROUPS, "mask": GROUPS, "variance": 1.0, "noise_variance": 0.0},
