@@ -161,13 +161,6 @@ def _choice(latest: str | None) -> str:
     return _chosen.get()[-1] or _environment
 
 
-_choice._dynamo_marked_constant = True  # type: ignore[attr-defined] # torch.compiler's own way imports all of Dynamo
-
-
-def _requested() -> str:
-    return _traced[-1] if _traced else _choice(_latest)
-
-
 def needs_reference() -> bool:
     """Whether operators are being transformed in a way that the fused ones do not take.
 
@@ -175,15 +168,17 @@ def needs_reference() -> bool:
     """
     if torch._C._functorch.get_dynamic_layer_stack_depth() > 0 or forward_ad._current_level >= 0:
         return True
-    # ONNX export traces or exports; to ask only then is cheaper.
-    return (torch.compiler.is_exporting() or torch.jit.is_tracing()) and _exports_to_onnx()
+    # ONNX export traces or exports. To ask it itself takes longer than some operators.
+    return (torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None) and _exports_to_onnx()
 
 
 def _exports_to_onnx() -> bool:
     return torch.onnx.is_in_onnx_export()
 
 
-_exports_to_onnx._dynamo_marked_constant = True  # type: ignore[attr-defined]
+# The way that torch.compile calls what it does not trace; torch.compiler's decorator for it would import all of Dynamo.
+for constant in (_choice, _exports_to_onnx):
+    constant._dynamo_marked_constant = True  # type: ignore[union-attr]
 
 
 def select_backend(family: str, device: torch.device, dtype: torch.dtype) -> str:
@@ -196,20 +191,22 @@ def select_backend(family: str, device: torch.device, dtype: torch.dtype) -> str
     """
     if needs_reference():
         return "reference"
-    requested = _requested()
-    wide = dtype == torch.float64
+    requested = _traced[-1] if _traced else _choice(_latest)
+    wide, kind = dtype == torch.float64, device.type
     if requested == "auto":
-        order = ("triton", "native") if family in PREFER_TRITON else ("native", "triton")
-        for name in order if device.type == "cuda" and not wide else ("native",) if device.type == "cpu" else ():
-            if _absent.get((name, device.type), "") is None:
+        order: tuple[str, ...] = ("native",) if kind == "cpu" else ()
+        if kind == "cuda" and not wide:
+            order = ("triton", "native") if family in PREFER_TRITON else ("native", "triton")
+        for name in order:
+            if _absent.get((name, kind), "") is None:
                 return name
         return "reference"
     if requested != "reference":
-        reason = unavailable_reason(requested, device.type)
+        reason = unavailable_reason(requested, kind)
         if reason is not None:
             check_environment()
             raise RuntimeError(f"backend {requested!r} cannot run {family} on {device}: {reason}")
-        if wide and (requested == "triton" or device.type == "cuda"):
+        if wide and (requested == "triton" or kind == "cuda"):
             raise TypeError(f"backend {requested!r} cannot run {family} on {device} in {dtype}: use 'reference'")
     return requested
 
@@ -221,7 +218,7 @@ def check_environment() -> None:
         ValueError: it names no backend.
         RuntimeError: that backend runs nowhere on this machine; the message gives the load error and its remedy.
     """
-    _check(_requested(), "environment variable FASTLADDER_BACKEND")  # `use_backend` has checked what it sets
+    _check(_choice(_latest), "environment variable FASTLADDER_BACKEND")  # `use_backend` has checked what it sets
 
 
 def start() -> None:

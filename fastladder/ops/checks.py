@@ -80,10 +80,9 @@ def check_optional_parameter(
 
 
 def autocast_dtype(device: torch.device) -> torch.dtype | None:
-    """The dtype of autocast on this type of device; None where it is off, or where there is none, as for "meta"."""
-    if not torch.amp.is_autocast_available(device.type) or not torch.is_autocast_enabled(device.type):
-        return None
-    return torch.get_autocast_dtype(device.type)
+    """The dtype of autocast on this type of device; None where it is off. Meta tensors have no autocast."""
+    kind = device.type
+    return torch.get_autocast_dtype(kind) if kind != "meta" and torch.is_autocast_enabled(kind) else None
 
 
 def autocast(*tensors: Tensor) -> list[Tensor]:
