@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fastladder.models.ladder_layer import LadderLayer
+from fastladder.models.ladder_layer import LadderLayer, corrupted
 from fastladder.models.ladder_levels import Dense, LadderRow
 from fastladder.models.levels import Shape
 from fastladder.nn.checks import check_features, check_shape
@@ -254,13 +254,12 @@ class LadderNetwork(nn.Module):
 
     def _encode(self, input: Tensor, *, running: bool = False, noise: Sequence[float] | None = None) -> Encoding:
         noise = [0.0] * len(self.shapes) if noise is None else noise
-        hidden = _corrupt(input, noise[0])
-        projections, laterals = [], [hidden]
+        hidden = corrupted(input, noise[0])
+        projections, laterals, preactivation = [], [hidden], hidden
         for layer, deviation in zip(self.encoder, noise[1:], strict=True):
-            projections.append(layer.projection(hidden))
-            laterals.append(_corrupt(layer.lateral(projections[-1], running=running), deviation))
-            preactivation = layer.preactivation(laterals[-1])
-            hidden = layer.activate(preactivation)
+            projection, lateral, preactivation, hidden = layer(hidden, running=running, noise=deviation)
+            projections.append(projection)
+            laterals.append(lateral)
         return Encoding(projections, laterals, hidden, preactivation.flatten(1))
 
     def _decode(self, encoding: Encoding, lowest: int = 0) -> dict[int, Tensor]:
@@ -291,10 +290,6 @@ class LadderNetwork(nn.Module):
     def extra_repr(self) -> str:
         options = ("norm", "top_activation", "track_running_stats")
         return f"{self.shapes[0]}, " + ", ".join(f"{name}={getattr(self, name)!r}" for name in options)
-
-
-def _corrupt(lateral: Tensor, deviation: float) -> Tensor:
-    return lateral + deviation * torch.randn_like(lateral) if deviation else lateral
 
 
 def _rows(levels: Any) -> list[LadderRow]:

@@ -1,6 +1,6 @@
 """One level of a Ladder network's encoder."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +19,20 @@ ACTIVATIONS = {
 }
 
 
+class LevelActivations(NamedTuple):
+    """What a `LadderLayer` makes of the activations below it, each (N, C, *S)."""
+
+    projection: Tensor  # p
+    lateral: Tensor  # z
+    preactivation: Tensor  # a
+    hidden: Tensor  # h_l
+
+
 class LadderLayer(BatchNormalized):
-    r"""What turns the activations of one level into those of the next, in pieces.
+    r"""What turns the activations of one level into those of the next.
 
     .. math::
-        p = W h_{l-1}, \qquad z = \mathrm{norm}(p), \qquad a = \gamma (z + \beta), \qquad h_l = \phi(a)
+        p = W h_{l-1}, \qquad z = \mathrm{norm}(p) + n, \qquad a = \gamma (z + \beta), \qquad h_l = \phi(a)
 
     There is a gain :math:`\gamma` for a softmax only, and no bias :math:`\beta` where the activation is linear.
 
@@ -63,23 +72,27 @@ class LadderLayer(BatchNormalized):
             if tensor is not None:
                 nn.init.zeros_(tensor)
 
-    def lateral(self, projection: Tensor, *, running: bool = False) -> Tensor:
-        """z, by the statistics of the projection or, where there are any and they are asked for, the running ones."""
+    def forward(self, below: Tensor, *, running: bool = False, noise: float = 0.0) -> LevelActivations:
+        """Goes up one level.
+
+        Args:
+            below: h_(l-1), (N, C', *S').
+            running: normalise by the running statistics, where there are any, and not by those of the batch.
+            noise: the standard deviation of n.
+        """
+        projection = self.projection(below)
+        lateral = corrupted(self._normalized(projection, running), noise)
+        preactivation = lateral if self.bias is None else lateral + per_channel(self.bias, lateral)
+        if self.gain is not None:
+            preactivation = preactivation * per_channel(self.gain, lateral)
+        return LevelActivations(projection, lateral, preactivation, ACTIVATIONS[self.activation](preactivation))
+
+    def _normalized(self, projection: Tensor, running: bool) -> Tensor:
         if self.norm == "layer":
             return functional.layer_norm(projection, projection.shape[1:], eps=self.eps)
         if running and self.running_mean is not None:
             return functional.batch_norm(projection, self.running_mean, self.running_var, eps=self.eps)
         return self.normalize(projection, self.eps)
-
-    def preactivation(self, lateral: Tensor) -> Tensor:
-        """a, what goes into the activation."""
-        if self.bias is not None:
-            lateral = lateral + per_channel(self.bias, lateral)
-        return lateral if self.gain is None else lateral * per_channel(self.gain, lateral)
-
-    def activate(self, preactivation: Tensor) -> Tensor:
-        """h."""
-        return ACTIVATIONS[self.activation](preactivation)
 
     def rescale(self, estimate: Tensor, projection: Tensor) -> Tensor:
         """Normalises an estimate of the lateral by the statistics of a projection."""
@@ -98,3 +111,8 @@ class LadderLayer(BatchNormalized):
 
     def extra_repr(self) -> str:
         return f"activation={self.activation!r}, norm={self.norm!r}, eps={self.eps}"
+
+
+def corrupted(x: Tensor, noise: float) -> Tensor:
+    """An activation with Gaussian noise of that standard deviation."""
+    return x + noise * torch.randn_like(x) if noise else x

@@ -76,8 +76,7 @@ class TaggerMapping(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
         """From features (M, 4, *D) to z and mask logits, (M, *D), and where it classifies logits (M, classes + 1)."""
-        layer = self.input
-        hidden = layer.activate(layer.preactivation(layer.lateral(layer.projection(features.flatten(1)))))
+        hidden = self.input(features.flatten(1)).hidden
         output = self.ladder.reconstruct(hidden)
         shape = (len(features), *self.data_shape)
         answer = (self.mean(output.reconstruction).view(shape), self.mask(output.reconstruction).view(shape))

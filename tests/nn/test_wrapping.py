@@ -10,7 +10,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoi
 from torch.nn.parallel import DistributedDataParallel
 
 from bench.harness import saved_bytes
-from fastladder.models import RLadder, small
+from fastladder.models import LadderNetwork, RLadder, small
 from fastladder.nn import G1, ConvG1, ConvG3, ConvGRUCell, ConvLSTM, ConvLSTMCell, LSTMCell
 from tests.nn.modules import MODULES, NETWORKS, tensors
 
@@ -26,7 +26,7 @@ def gradients(network, *arguments):
     network.zero_grad()
     outputs = tensors(network(*arguments))
     torch.autograd.backward([y.square().mean() for y in outputs])
-    return [p.grad.clone() for p in network.parameters()]
+    return [None if p.grad is None else p.grad.clone() for p in network.parameters()]
 
 
 def assert_same(ours, expected):
@@ -82,6 +82,21 @@ def test_fully_sharded(part, norm):
     sharded = copy.deepcopy(network)
     fsdp.fully_shard(sharded.get_submodule(part), mesh=init_device_mesh("cpu", (1,)))
     assert_same(gradients(sharded, X[:1]), expected)
+
+
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize("norm", ["batch", "layer"])
+def test_levels_of_a_ladder_network_can_be_hooked_and_sharded(norm):
+    network = LadderNetwork(4, (8, 3), norm=norm)
+    x, seen = torch.rand(5, 4), []
+    expected = gradients(network, x)
+    sharded = copy.deepcopy(network)
+    for level in sharded.encoder:
+        fsdp.fully_shard(level, mesh=init_device_mesh("cpu", (1,)))
+        level.register_forward_hook(lambda layer, inputs, output: seen.append(output.hidden.shape))
+    gradients(sharded, x)
+    assert_same([p.grad for p in sharded.encoder.parameters()], [g for g in expected if g is not None])
+    assert seen == [(5, 8), (5, 3)]
 
 
 ONE_STEP = {
