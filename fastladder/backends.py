@@ -86,7 +86,8 @@ class use_backend:  # noqa: N801 - reads as a function, like torch.no_grad
 
     Like `torch.no_grad` it belongs to the thread it is used in, and further to the async task. Threads that start later
     begin with the environment's choice. Blocks nest, one object can be used for several, and as a decorator it selects
-    the backend for every call of a function or coroutine function.
+    the backend for every call of a function or coroutine function. What torch.compile has compiled follows the choice
+    that was made last in any thread; inside of what it compiles, use a block.
 
     Args:
         name: "auto" (the fastest that exists for the device), "reference", "native" or "triton".
@@ -94,12 +95,13 @@ class use_backend:  # noqa: N801 - reads as a function, like torch.no_grad
     Raises:
         ValueError: `name` is none of these.
         RuntimeError: that backend runs nowhere on this machine; the message gives the load error and its remedy.
-        TypeError: as a decorator, of a generator function, between whose steps the caller would get the backend too.
+        TypeError: as a decorator, of something else than a function; or of a generator function, between whose steps
+            the caller would get the backend too.
 
     Example:
         >>> with use_backend("reference"):
-        ...     torch.func.hessian(lambda u: ops.combine_g3(u).sum())(torch.ones(1, 3)).shape
-        torch.Size([1, 3, 1, 3])
+        ...     expected = ops.combine_g3(projections)
+        >>> torch.testing.assert_close(ops.combine_g3(projections), expected)
     """
 
     def __init__(self, name: str) -> None:
@@ -127,12 +129,18 @@ class use_backend:  # noqa: N801 - reads as a function, like torch.no_grad
         if torch.compiler.is_compiling():
             _traced = _traced[:-1]
         else:
-            _choose(_chosen.get()[:-1])
+            chosen = list(_chosen.get())
+            # Its own entry, which is not the last where generators leave blocks in another order than they enter them.
+            own = [index for index, name in enumerate(chosen) if index > 0 and name == self.name]
+            del chosen[own[-1] if own else -1]
+            _choose(tuple(chosen))
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         self._take_back()
+        if isinstance(function, type) or not callable(function):
+            raise TypeError(f"use_backend: got {function!r}, as a decorator it needs a function")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(f"use_backend: got the generator function {function.__qualname__}, needs a block inside it")
+            raise TypeError(f"use_backend: got the generator function {function!r}, needs a block inside it")
 
         def run(*args: Any, **kwargs: Any) -> Any:
             with self:

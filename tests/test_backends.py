@@ -136,9 +136,29 @@ def test_decorator_of_a_generator_function_is_refused():
     def steps():
         yield selected()
 
-    with pytest.raises(TypeError, match=r"generator function .*steps, needs a block inside"):
+    with pytest.raises(TypeError, match=r"generator function .*steps.*, needs a block inside"):
         fastladder.use_backend("reference")(steps)
     assert selected() == "native"
+
+
+def test_blocks_that_generators_leave_in_another_order():
+    def steps():
+        with fastladder.use_backend("reference"):
+            yield
+
+    generator = steps()
+    next(generator)
+    with fastladder.use_backend("native"):
+        generator.close()
+        assert selected() == "native"
+    assert selected() == "native"
+    assert backends._chosen.get() == (None,)
+
+
+@pytest.mark.parametrize("thing", [int, classmethod(len), "reference"])
+def test_decorator_of_something_else_is_refused(thing):
+    with pytest.raises(TypeError, match=r"use_backend: got .*, as a decorator it needs a function"):
+        fastladder.use_backend("reference")(thing)
 
 
 def test_compiled_code_follows_the_choice():

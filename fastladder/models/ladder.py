@@ -1,6 +1,7 @@
 """The Ladder network."""
 
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from fastladder.models.ladder_levels import Dense, LadderRow
 from fastladder.models.levels import Shape
 from fastladder.nn.checks import check_features, check_shape
 from fastladder.nn.ladder_combinator import LadderCombinator
+from fastladder.nn.reset import reset_children
 from fastladder.ops.checks import check_eps, check_flag, check_option
 from fastladder.reference.normalization import compute_dtype_of
 
@@ -130,9 +132,7 @@ class LadderNetwork(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draws the weights anew; everything else becomes as it was at first, and running averages are forgotten."""
-        for module in (*self.encoder, *self.inverses, *self.combinators):
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
+        reset_children(self)
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.zero_()
 
@@ -277,7 +277,7 @@ class LadderNetwork(nn.Module):
         if isinstance(input, Tensor) and input.shape[1:] != shape:
             raise ValueError(f"{name}: got shape {tuple(input.shape)}, needs (N, {', '.join(map(str, shape))})")
         check_features(name, input, shape[0], len(shape) - 1, self.combinators[0])
-        if self.norm == "batch" and not (running and self.track_running_stats) and len(input) == 1:
+        if self.norm == "batch" and not (running and self.track_running_stats) and input.shape[0] == 1:
             raise ValueError(f"{name}: got 1 sample, needs 2 at least for the statistics of the batch")
 
     def _per_level(self, name: str, values: Any) -> list[float]:
@@ -294,7 +294,7 @@ class LadderNetwork(nn.Module):
 
 def _rows(levels: Any) -> list[LadderRow]:
     rows = levels if isinstance(levels, Sequence) and not isinstance(levels, str) else []
-    rows = [Dense(row) if isinstance(row, int) and not isinstance(row, bool) else row for row in rows]
+    rows = [Dense(int(row)) if isinstance(row, Integral) and not isinstance(row, bool) else row for row in rows]
     if not rows or not all(isinstance(row, LadderRow) for row in rows):
         raise TypeError(f"levels: got {levels!r}, needs a sequence of units or rows of fastladder.models.ladder_levels")
     return rows

@@ -8,7 +8,8 @@ from torch.nn import functional
 
 from fastladder.models.ladder_levels import LadderRow
 from fastladder.models.levels import Shape
-from fastladder.nn.batch_statistics import BatchNormalized, move
+from fastladder.nn.batch_statistics import BatchNormalized, move_statistics
+from fastladder.nn.reset import reset_children
 from fastladder.reference.normalization import compute_dtype_of, per_channel
 
 ACTIVATIONS = {
@@ -63,8 +64,7 @@ class LadderLayer(BatchNormalized):
 
     def reset_parameters(self) -> None:
         """The projection as its row draws it, gain and running variance 1, bias and running mean 0."""
-        if hasattr(self.projection, "reset_parameters"):
-            self.projection.reset_parameters()
+        reset_children(self)
         for tensor in (self.gain, self.running_var):
             if tensor is not None:
                 nn.init.ones_(tensor)
@@ -107,7 +107,7 @@ class LadderLayer(BatchNormalized):
         """Moves the running statistics by `weight` of the way to those of a projection."""
         assert self.running_mean is not None
         assert self.running_var is not None
-        move(self.running_mean, self.running_var, self.moments(projection), weight)
+        move_statistics(self.running_mean, self.running_var, self.moments(projection), weight)
 
     def extra_repr(self) -> str:
         return f"activation={self.activation!r}, norm={self.norm!r}, eps={self.eps}"

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from fastladder.models.levels import Dense, Level, Shape
 from fastladder.nn.activation import check_init
-from fastladder.nn.checks import check_shape
+from fastladder.nn.checks import check_shape, check_state
+from fastladder.nn.reset import reset_children
 from fastladder.ops.checks import check_flag, check_option
 
 ALIGNMENTS = ("inverse", "same")
@@ -132,12 +133,10 @@ class RLadder(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draws every row and cell anew."""
-        for module in (*self.encoder, *self.decoder.values()):
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
+        reset_children(self)
 
     def initial_state(self, batch_size: int) -> RLadderState:
-        """The state of zeros with which every sequence begins. Passing no state at all is the same, and faster."""
+        """The state of zeros with which every sequence begins. Passing no state at all comes to the same, faster."""
         like = next(self.parameters())
 
         def zeros(level: int) -> Tensor:
@@ -204,7 +203,7 @@ class RLadder(nn.Module):
             raise TypeError(f"state: got {type(state).__name__}, needs the state of an earlier output")
         if state is not None and len(state) != len(self.recurrent):
             raise ValueError(f"state: got {len(state)} rows, needs {len(self.recurrent)}")
-        before = {} if state is None else dict(zip(self.recurrent, state, strict=True))
+        before = {} if state is None else dict(zip(self.recurrent, map(check_row, state), strict=True))
         after: dict[int, tuple[Tensor, Tensor]] = {}
         encoded = [frame]
         for number, row in enumerate(self.encoder, start=1):
@@ -228,6 +227,14 @@ class RLadder(nn.Module):
     def extra_repr(self) -> str:
         switches = ("feedback", "predict", "classify")
         return f"{self.input_shape}, " + ", ".join(f"{name}={getattr(self, name)}" for name in switches)
+
+
+def check_row(row: Any) -> RowState:
+    """Checks what one recurrent row carries."""
+    if not isinstance(row, tuple) or len(row) != 3:
+        raise TypeError(f"state: got a row of type {type(row).__name__}, needs hidden, cell and decoded (RowState)")
+    check_state(row[:2])
+    return RowState(*row)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from fastladder.models.ladder import LadderNetwork
 from fastladder.models.ladder_layer import LadderLayer
 from fastladder.models.ladder_levels import Dense
 from fastladder.nn.checks import check_shape, check_size
+from fastladder.nn.reset import reset_children
 from fastladder.nn.tag import INITIAL_VARIANCE, Tag
 
 
@@ -71,14 +72,23 @@ class TaggerMapping(nn.Module):
         )
         self.mean = nn.Linear(hidden, elements, bias=False, **factory)
         self.mask = nn.Linear(hidden, elements, bias=False, **factory)
+        self.reset_readouts()
+
+    def reset_parameters(self) -> None:
+        """Draws all weights anew."""
+        reset_children(self)
+        self.reset_readouts()
+
+    def reset_readouts(self) -> None:
+        """Weights N(0, 1 / fan-in)."""
         for readout in (self.mean, self.mask):
-            nn.init.normal_(readout.weight, std=hidden**-0.5)
+            nn.init.normal_(readout.weight, std=readout.in_features**-0.5)
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
         """From features (M, 4, *D) to z and mask logits, (M, *D), and where it classifies logits (M, classes + 1)."""
         hidden = self.input(features.flatten(1)).hidden
         output = self.ladder.reconstruct(hidden)
-        shape = (len(features), *self.data_shape)
+        shape = (features.shape[0], *self.data_shape)
         answer = (self.mean(output.reconstruction).view(shape), self.mask(output.reconstruction).view(shape))
         return (*answer, output.logits) if self.classifies else answer
 
@@ -148,6 +158,10 @@ class Tagger(nn.Module):
             validate=validate,
             **factory,
         )
+
+    def reset_parameters(self) -> None:
+        """Draws all weights anew; everything else becomes as it was at first."""
+        self.tag.reset_parameters()
 
     def forward(self, target: Tensor, **options: Any) -> TaggerOutput:
         """Groups the target (N, *D), and classifies it.

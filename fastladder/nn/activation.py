@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastladder.ops.checks import check_option
 
@@ -17,9 +17,7 @@ def check_init(init: str) -> None:
     check_option("init", init, INITS)
 
 
-def fill_activation(weights: Tensor, init: str, default: Sequence[float]) -> None:
-    """Fills weights (5, C) with `default` or, for init "ladder", so that f starts at 0."""
+def activation_values(channels: int, init: str, default: Sequence[float]) -> Tensor:
+    """The weights (5, C) that f starts from: `default` or, for init "ladder", those that make it 0."""
     values = default if init == "default" else LADDER
-    with torch.no_grad():
-        for row, value in zip(weights, values, strict=True):
-            nn.init.constant_(row, value)
+    return torch.tensor(values)[:, None].expand(5, channels)

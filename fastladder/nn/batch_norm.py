@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fastladder.nn.batch_statistics import RunningStatistics, move
+from fastladder.nn.batch_statistics import RunningStatistics, move_statistics
 from fastladder.nn.checks import check_size
 from fastladder.nn.preactivation import step_index
 from fastladder.reference.normalization import per_channel
@@ -70,10 +70,10 @@ class StepBatchNorm(RunningStatistics):
         if not self.training:
             return functional.batch_norm(input, mean, var, self.weight, self.bias, eps=self.eps)
         weight = self.weight_of_batch(index)
-        if not self.synchronized:
+        if not self.shares_statistics:
             return functional.batch_norm(input, mean, var, self.weight, self.bias, True, weight, self.eps)
         moments = self.moments(input)
-        move(mean, var, moments, weight)
+        move_statistics(mean, var, moments, weight)
         normalized = self.normalize(input, self.eps, moments)
         return normalized * per_channel(self.weight, input) + per_channel(self.bias, input)
 

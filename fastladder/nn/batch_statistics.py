@@ -12,6 +12,8 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from fastladder.reference.normalization import compute_dtype_of, per_channel
+
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -20,19 +22,24 @@ class Moments(NamedTuple):
 
     mean: Tensor  # (C,)
     var: Tensor  # (C,), the biased variance
-    elements: Tensor | int  # () or a number, in a channel
+    elements: Tensor  # (), how many a channel has
+
+    @classmethod
+    def of_zeros(cls, like: Tensor) -> "Moments":
+        """Of a batch of zeros, with channels like (C,)."""
+        return cls(torch.zeros_like(like), torch.zeros_like(like), torch.full_like(like[0], 2))
 
     @property
     def unbiased_var(self) -> Tensor:
-        """(C,), what running statistics are made of."""
-        return self.var * (self.elements / (self.elements - 1))
+        """(C,), what running statistics are made of; of a single element 0."""
+        return self.var * (self.elements / (self.elements - 1).clamp(min=1))
 
 
 class BatchNormalized(nn.Module):
     """What the modules share that normalise by statistics of the batch.
 
     Attributes:
-        synchronized: whether these are the statistics of the batches of all processes together, in training. See
+        synchronized: whether these are in training the statistics of the batches of all processes together. See
             `synchronize_batch_norm`.
         process_group: of those processes; None: all.
     """
@@ -40,28 +47,32 @@ class BatchNormalized(nn.Module):
     synchronized = False
     process_group: Any = None
 
+    @property
+    def shares_statistics(self) -> bool:
+        """Whether statistics are now computed with other processes."""
+        return self.synchronized and self.training and distributed.is_available() and distributed.is_initialized()
+
     def moments(self, x: Tensor) -> Moments:
-        """The statistics of a batch (N, C, *S), those of all processes together where they are synchronized."""
-        x = x.double() if x.dtype == torch.float64 else x.float()
+        """The statistics of a batch (N, C, *S), those of all processes together where they are shared."""
+        x = compute_dtype_of(x)
         dims = [d for d in range(x.dim()) if d != 1]
-        if not self.synchronized:
-            var, mean = torch.var_mean(x, dims, correction=0)
-            return Moments(mean, var, x.numel() // x.shape[1])
-        elements = self._total(x.new_tensor(x.numel() // x.shape[1]))
-        mean = self._total(x.sum(dims)) / elements
-        centred = x - mean.view(-1, *[1] * (x.dim() - 2))
-        return Moments(mean, self._total(centred.square().sum(dims)) / elements, elements)
+        elements = self._total(torch.full_like(x[:0].sum(), x.numel() // x.shape[1]))
+        divisor = elements.clamp(min=1)
+        mean = self._total(x.sum(dims)) / divisor
+        var = self._total((x - per_channel(mean, x)).square().sum(dims)) / divisor
+        return Moments(mean, var, elements)
 
     def normalize(self, x: Tensor, eps: float, moments: Moments | None = None) -> Tensor:
         """A batch (N, C, *S) by its statistics, which may have been computed already."""
-        if moments is None and not self.synchronized:
+        if moments is None and not self.shares_statistics:
             return functional.batch_norm(x, None, None, training=True, eps=eps)
         mean, var, _ = self.moments(x) if moments is None else moments
-        shape = (-1, *[1] * (x.dim() - 2))
-        return ((x - mean.view(shape)) * (var + eps).rsqrt().view(shape)).to(x.dtype)
+        return ((x - per_channel(mean, x)) * per_channel((var + eps).rsqrt(), x)).to(x.dtype)
 
     def _total(self, x: Tensor) -> Tensor:
-        """The sum over all processes, which is differentiable."""
+        """The sum over the processes that share statistics, which is differentiable."""
+        if not self.shares_statistics:
+            return x
         from torch.distributed.nn.functional import all_reduce  # only where it is needed: the import takes its time
 
         group = distributed.group.WORLD if self.process_group is None else self.process_group
@@ -106,19 +117,21 @@ class RunningStatistics(BatchNormalized):
         return 1 / int(self.num_batches_tracked[index])
 
 
-def move(running_mean: Tensor, running_var: Tensor, moments: Moments, weight: Tensor | float) -> None:
-    """Moves running statistics (C,) by `weight` of the way to those of a batch."""
-    with torch.no_grad():
-        running_mean.lerp_(moments.mean.to(running_mean), weight)
-        running_var.lerp_(moments.unbiased_var.to(running_var), weight)
+@torch.no_grad()
+def move_statistics(running_mean: Tensor, running_var: Tensor, moments: Moments, weight: Tensor | float) -> None:
+    """Moves running statistics (C,) by `weight` of the way to those of a batch; an empty one leaves them."""
+    step = weight * (moments.elements > 0)
+    for running, of_batch in ((running_mean, moments.mean), (running_var, moments.unbiased_var)):
+        running.add_(step * (of_batch - running))
 
 
 def synchronize_batch_norm(module: Module, process_group: Any = None) -> Module:
     """Makes every batch normalisation of fastladder in a module normalise over the batches of all processes.
 
     What `torch.nn.SyncBatchNorm.convert_sync_batchnorm` is to torch's own: call both where a module has both, before it
-    is wrapped in `DistributedDataParallel`. All processes then have to run the module equally often, also over as many
-    time steps. Statistics are then computed outside of the fused kernels. Works on CPUs too.
+    is wrapped in `DistributedDataParallel`. In training all processes then have to run the module equally often, also
+    over as many time steps; in evaluation, and where there are no processes, each has its own statistics. Those of
+    several processes are computed outside of the fused kernels. Works on CPUs too.
 
     Args:
         module: is changed, and returned.
@@ -139,8 +152,7 @@ def synchronize_batch_norm(module: Module, process_group: Any = None) -> Module:
 def update_batch_norm(loader: Iterable[Any], module: nn.Module, device: torch.device | str | None = None) -> None:
     """Sets all running statistics in a module to the plain average over batches, as after averaging weights.
 
-    What `torch.optim.swa_utils.update_bn` is to torch's own batch normalisation, which is included here. A
-    `fastladder.models.LadderNetwork` has `estimate_statistics` instead.
+    What `torch.optim.swa_utils.update_bn` is to torch's own batch normalisation, which is included here.
 
     Args:
         loader: of batches, or of tuples and lists that begin with one; the module is called with each.
@@ -148,16 +160,19 @@ def update_batch_norm(loader: Iterable[Any], module: nn.Module, device: torch.de
         device: where batches are moved to; None: they stay.
 
     Raises:
-        ValueError: the module has no running statistics, or there are no batches.
+        ValueError: the module has no running statistics, or a `fastladder.models.LadderNetwork`, which has
+            `estimate_statistics` for its own; or there are no batches.
     """
     found: list[Any] = [
         each
         for each in module.modules()
-        if isinstance(each, RunningStatistics | _BatchNorm) and each.running_mean is not None
+        if isinstance(each, BatchNormalized | _BatchNorm) and getattr(each, "running_mean", None) is not None
     ]
+    if not all(isinstance(each, RunningStatistics | _BatchNorm) for each in found):
+        raise ValueError("module: got a LadderNetwork, which has estimate_statistics for its running statistics")
     if not found:
-        needed = "some with running statistics (a LadderNetwork has estimate_statistics)"
-        raise ValueError(f"module: got {type(module).__name__} without batch normalisation, needs {needed}")
+        name = type(module).__name__
+        raise ValueError(f"module: got {name}, needs batch normalisation with running statistics")
     momenta, training = [each.momentum for each in found], module.training
     for each in found:
         each.reset_running_stats()

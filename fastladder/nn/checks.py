@@ -1,7 +1,7 @@
 """Argument checks of the modules. Every error names the argument, what came and what is needed."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ def check_size(name: str, value: Any) -> int:
 
 def check_shape(name: str, value: Any) -> tuple[int, ...]:
     """Checks one size or a sequence of them, and returns them as a tuple."""
-    sizes = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    sizes = value if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
     return tuple(check_size(name, size) for size in sizes)
 
 
@@ -35,7 +35,7 @@ def check_sizes(name: str, value: Any, dims: int) -> tuple[int, ...]:
     """Checks one size for all spatial dimensions, or one for each, and returns one for each."""
     check_option("dims", dims, DIMS)
     sizes = check_shape(name, value)
-    sizes = sizes if isinstance(value, Sequence) else sizes * dims
+    sizes = sizes if isinstance(value, Iterable) else sizes * dims
     if len(sizes) != dims:
         raise ValueError(f"{name}: got {value!r}, needs one integer or {dims} of them")
     return sizes
@@ -77,10 +77,11 @@ def check_state(state: Any) -> tuple[Tensor, Tensor] | None:
     return hidden, cell
 
 
-def check_spatial(name: str, tensor: Tensor, like: Tensor) -> None:
-    """Checks that an activation has the spatial size of another."""
-    if tensor.shape[2:] != like.shape[2:]:
-        raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, needs spatial size {tuple(like.shape[2:])}")
+def check_beside(name: str, tensor: Tensor, like: Tensor) -> None:
+    """Checks that an activation has the batch size and the spatial size of another."""
+    if tensor.shape[0] != like.shape[0] or tensor.shape[2:] != like.shape[2:]:
+        needed = ", ".join(map(str, (like.shape[0], tensor.shape[1], *like.shape[2:])))
+        raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, needs ({needed})")
 
 
 def reads_values(tensor: Tensor) -> bool:

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from fastladder import ops
-from fastladder.nn.activation import CONTENT, GATE, check_init, fill_activation
+from fastladder.nn.activation import CONTENT, GATE, activation_values, check_init
 from fastladder.nn.checks import check_size
 from fastladder.nn.convolution import Sizes
 from fastladder.nn.projected_pair import ProjectedPair
+from fastladder.nn.reset import fill
 
 
 class ConvG2(ProjectedPair):
@@ -74,8 +75,8 @@ class ConvG2(ProjectedPair):
     def reset_parameters(self) -> None:
         """Convolutions as `torch.nn.Conv2d` draws them, gains 1, biases 0, and the weights of f as `init` says."""
         super().reset_parameters()
-        for weights, default in zip(self.weights, (CONTENT, CONTENT, GATE), strict=True):
-            fill_activation(weights, self.init, default)
+        starts = [activation_values(self.lateral_size, self.init, default) for default in (CONTENT, CONTENT, GATE)]
+        fill(self.weights, torch.stack(starts))
 
     def combine(self, top: Tensor, lateral: Tensor, **normalization: Any) -> Tensor:
         return ops.combine_g2(top, lateral, self.weights, **normalization)

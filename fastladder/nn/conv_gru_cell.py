@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastladder.nn.checks import check_features, check_size, check_sizes, check_spatial
+from fastladder.nn.checks import check_beside, check_features, check_size, check_sizes
 from fastladder.nn.convolution import Sizes, convolution, odd_kernel_size
 from fastladder.nn.reset import reset_children
 from fastladder.nn.zero import zero_state
@@ -73,7 +73,7 @@ class ConvGRUCell(nn.Module):
         if state is None:
             state = zero_state(projection, self.hidden_size)
         check_features("state", state, self.hidden_size, self.dims, self.hidden_projection)
-        check_spatial("state", state, projection)
+        check_beside("state", state, projection)
         input_r, input_z, input_n = projection.chunk(3, dim=1)
         hidden_r, hidden_z, hidden_n = self.hidden_projection(state).chunk(3, dim=1)
         r = (input_r + hidden_r).sigmoid()

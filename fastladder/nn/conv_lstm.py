@@ -1,12 +1,13 @@
 """Convolutional LSTM over sequences."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from fastladder.nn.checks import check_size, check_sizes, check_state
 from fastladder.nn.conv_lstm_cell import ConvLSTMCell
@@ -64,7 +65,7 @@ class ConvLSTM(nn.Module):
         num_layers = check_size("num_layers", num_layers)
         check_flag("batch_first", batch_first)
         check_flag("bidirectional", bidirectional)
-        if not 0 <= dropout <= 1:
+        if not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
             raise ValueError(f"dropout: got {dropout}, needs a probability from 0 to 1")
         self.input_size, self.hidden_size, self.num_layers, self.dims = input_size, hidden_size, num_layers, dims
         self.batch_first, self.dropout, self.bidirectional = batch_first, dropout, bidirectional
@@ -107,7 +108,7 @@ class ConvLSTM(nn.Module):
         if isinstance(input, PackedSequence):
             if lengths is not None:
                 raise ValueError("lengths: got a value, needs None since a PackedSequence has its own")
-            return self._run_packed(input, state)
+            return self._run_packed(input, check_state(state))
         if not isinstance(input, Tensor):
             raise TypeError(f"input: got {type(input).__name__}, needs a tensor or a PackedSequence")
         if input.dim() != self.dims + 3 or input.shape[2] != self.input_size or input.shape[self.batch_first] == 0:
@@ -120,18 +121,32 @@ class ConvLSTM(nn.Module):
             input = input.transpose(0, 1)
         state = check_state(state)
         duration, batch = input.shape[:2]
-        if lengths is None:
+        if lengths is None or batch == 0:
             output, state = self._run(input.flatten(0, 1), [batch] * duration, state)
             output = output.unflatten(0, (duration, batch))
         else:
-            lengths = check_lengths(lengths, batch, duration)
-            packed, state = self._run_packed(pack_padded_sequence(input, lengths, enforce_sorted=False), state)
-            output, _ = pad_packed_sequence(packed, total_length=duration)
+            output, state = self._run_lengths(input, check_lengths(lengths, batch, duration), state)
         return output.transpose(0, 1) if self.batch_first else output, state
+
+    def _run_lengths(self, input: Tensor, lengths: list[int], state: State | None) -> tuple[Tensor, State]:
+        """Runs over input (T, N, C, *S), packed here since torch's own packing cannot be transformed."""
+        duration, batch = input.shape[:2]
+        self._check_state(state, batch)
+        order = sorted(range(batch), key=lambda n: -lengths[n])
+        batch_sizes = [sum(length > step for length in lengths) for step in range(max(lengths))]
+        rows = [step * batch + n for step, size in enumerate(batch_sizes) for n in order[:size]]
+        index = torch.tensor(rows, device=input.device)
+        if state is not None:
+            state = (state[0][:, order], state[1][:, order])
+        output, (hidden, cell) = self._run(input.flatten(0, 1)[index], batch_sizes, state)
+        padded = output.new_zeros(duration * batch, *output.shape[1:]).index_copy(0, index, output)
+        back = sorted(range(batch), key=order.__getitem__)
+        return padded.unflatten(0, (duration, batch)), (hidden[:, back], cell[:, back])
 
     def _run_packed(self, packed: PackedSequence, state: State | None) -> tuple[PackedSequence, State]:
         """Runs over a packed sequence, whose samples lie in an order of their own."""
         data, batch_sizes, sorted_indices, unsorted_indices = packed
+        self._check_state(state, int(batch_sizes[0]))
         if state is not None and sorted_indices is not None:
             state = (state[0][:, sorted_indices], state[1][:, sorted_indices])
         output, (hidden, cell) = self._run(data, batch_sizes.tolist(), state)
@@ -168,14 +183,21 @@ class ConvLSTM(nn.Module):
         return f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, batch_first={self.batch_first}"
 
 
-def check_lengths(lengths: Tensor | Sequence[int], batch: int, duration: int) -> Tensor:
-    """The lengths as a tensor of N integers from 1 to T."""
-    lengths = torch.as_tensor(lengths, device="cpu")
-    if lengths.shape != (batch,) or lengths.is_floating_point():
-        raise ValueError(f"lengths: got {lengths.dtype} of shape {tuple(lengths.shape)}, needs ({batch},) integers")
-    if lengths.min() < 1 or lengths.max() > duration:
-        raise ValueError(f"lengths: got {int(lengths.min())} to {int(lengths.max())}, needs 1 to {duration}")
-    return lengths
+def check_lengths(lengths: Any, batch: int, duration: int) -> list[int]:
+    """Checks the lengths of N samples, each from 1 to T, and returns them as integers."""
+    needed = f"needs ({batch},) integers"
+    if isinstance(lengths, Tensor):
+        if lengths.shape != (batch,) or lengths.is_floating_point() or lengths.dtype == torch.bool:
+            raise ValueError(f"lengths: got {lengths.dtype} of shape {tuple(lengths.shape)}, {needed}")
+        lengths = lengths.tolist()
+    if not isinstance(lengths, Iterable) or isinstance(lengths, str):
+        raise TypeError(f"lengths: got {type(lengths).__name__}, {needed}")
+    numbers = list(lengths)
+    if len(numbers) != batch or not all(isinstance(n, Integral) and not isinstance(n, bool) for n in numbers):
+        raise ValueError(f"lengths: got {numbers}, {needed}")
+    if min(numbers) < 1 or max(numbers) > duration:
+        raise ValueError(f"lengths: got {min(numbers)} to {max(numbers)}, needs 1 to {duration}")
+    return numbers
 
 
 def run_cell(
@@ -191,12 +213,12 @@ def run_cell(
     for step, input in enumerate(reversed(inputs) if reverse else inputs):
         batch = input.shape[0]
         before = None if state is None else (state[0][:batch], state[1][:batch])
-        hidden, memory = cell(input, before, step=step)
+        hidden, new_cell = cell(input, before, step=step)
         outputs.append(hidden)
         if batch < batch_sizes[0]:
             zeros = hidden.new_zeros(batch_sizes[0] - batch, *hidden.shape[1:])
             waiting = (zeros, zeros) if state is None else (state[0][batch:], state[1][batch:])
-            hidden, memory = torch.cat([hidden, waiting[0]]), torch.cat([memory, waiting[1]])
-        state = (hidden, memory)
+            hidden, new_cell = torch.cat([hidden, waiting[0]]), torch.cat([new_cell, waiting[1]])
+        state = (hidden, new_cell)
     assert state is not None
     return torch.cat(outputs[::-1] if reverse else outputs), state

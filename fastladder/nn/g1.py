@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from fastladder import ops
-from fastladder.nn.activation import CONTENT, GATE, check_init, fill_activation
+from fastladder.nn.activation import CONTENT, GATE, activation_values, check_init
 from fastladder.nn.checks import check_features, check_size
 from fastladder.nn.convolution import Sizes, project_top, top_projection
 from fastladder.nn.preactivation import Preactivation
-from fastladder.nn.reset import reset_children
+from fastladder.nn.reset import fill, reset_children
 
 
 class ProjectedG1(nn.Module):
@@ -44,8 +44,8 @@ class ProjectedG1(nn.Module):
     def reset_parameters(self) -> None:
         """The projection as its class draws it, gain 1, bias 0, and gate and content as `init` says."""
         reset_children(self)
-        fill_activation(self.gate, self.init, GATE)
-        fill_activation(self.content, self.init, CONTENT)
+        fill(self.gate, activation_values(self.lateral_size, self.init, GATE))
+        fill(self.content, activation_values(self.lateral_size, self.init, CONTENT))
 
     def forward(self, top: Tensor, lateral: Tensor, step: int = 0) -> Tensor:
         """Mixes the lateral with what the top says.
@@ -64,11 +64,12 @@ class ProjectedG1(nn.Module):
         check_features("top", top, self.top_size, self.dims, self.projection)
         check_features("lateral", lateral, self.lateral_size, self.dims, self.projection)
         projection = self.project(top, lateral.shape[2:])
-        arguments: dict[str, Any] = self.preactivation([projection], step)
-        if "gain" in arguments:
-            arguments["gain"] = arguments["gain"][0]
-        arguments |= self.preactivation.options
-        return ops.combine_g1(projection, lateral, self.gate, self.content, squash_gate=self.squash_gate, **arguments)
+
+        def combine(*, gain: Tensor | None, **normalization: Any) -> Tensor:
+            normalization |= {"gain": None if gain is None else gain[0], "squash_gate": self.squash_gate}
+            return ops.combine_g1(projection, lateral, self.gate, self.content, **normalization)
+
+        return self.preactivation([projection], combine, step)
 
     def project(self, top: Tensor, size: torch.Size) -> Tensor:
         """The projection of `top` at the spatial size of the lateral."""

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from fastladder import ops
 from fastladder.nn.batch_statistics import BatchNormalized
 from fastladder.nn.checks import check_size
+from fastladder.nn.reset import fill
 from fastladder.ops.checks import NORMS, autocast, check_activation, check_eps, check_flag, check_leader, check_option
 
 
@@ -55,9 +56,9 @@ class LadderCombinator(BatchNormalized):
 
     def reset_parameters(self) -> None:
         """a2 and a7 become 1, the rest 0."""
-        nn.init.zeros_(self.weight)
-        with torch.no_grad():
-            self.weight[[1, 6]] = 1
+        values = torch.zeros(10, self.channels)
+        values[[1, 6]] = 1
+        fill(self.weight, values)
 
     def forward(self, lateral: Tensor, top: Tensor) -> Tensor:
         """Denoises the lateral by what the top says.
@@ -78,7 +79,7 @@ class LadderCombinator(BatchNormalized):
         check_activation("top", top, lateral.shape, lateral, "lateral")
         if self.norm == "none":
             return ops.ladder_combine(lateral, top, self.weight, squash_gate=self.squash_gate)
-        if self.norm == "batch" and self.synchronized:
+        if self.norm == "batch" and self.shares_statistics:
             return ops.ladder_combine(lateral, self.normalize(top, self.eps), self.weight, squash_gate=self.squash_gate)
         # (z - mu) v + mu = v z + (1 - v) mu is the cell G1 with v for its gate, and G1 normalises within its kernel.
         content, gate = self.weight.chunk(2)

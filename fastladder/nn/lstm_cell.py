@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from fastladder import ops
-from fastladder.nn.checks import check_features, check_size, check_spatial, check_state
+from fastladder.nn.checks import check_beside, check_features, check_size, check_state
 from fastladder.nn.preactivation import Preactivation
-from fastladder.nn.reset import reset_children
-from fastladder.nn.zero import zero_gradient, zero_state
+from fastladder.nn.reset import fill, reset_children
+from fastladder.nn.zero import with_zero_gradients, zero_state
 
 State = tuple[Tensor, Tensor]
 
@@ -36,7 +36,8 @@ class GatedCell(nn.Module):
         """Weights as `torch.nn.Linear` and `torch.nn.Conv2d` draw them; biases 0, but `forget_bias` at forget gates."""
         reset_children(self)
         if self.preactivation.bias is not None:
-            nn.init.constant_(self.preactivation.bias[self.hidden_size : 2 * self.hidden_size], self.forget_bias)
+            gates = torch.tensor([0.0, self.forget_bias, 0.0, 0.0])  # i, f, g, o
+            fill(self.preactivation.bias, gates.repeat_interleave(self.hidden_size))
 
     def forward(
         self, input: Tensor, state: State | None = None, feedback: Tensor | None = None, step: int = 0
@@ -61,27 +62,31 @@ class GatedCell(nn.Module):
             raise ValueError("feedback: got a tensor, needs None since feedback_size is 0")
         projected = self.input_projection(input)
         hidden, cell = (None, zero_state(projected, self.hidden_size)) if state is None else state
-        inputs = [("state[0]", hidden, self.hidden_size, self.hidden_projection)]
+        projections = [projected, self._project("state[0]", hidden, self.hidden_projection, projected)]
         if self.feedback_projection is not None:
-            inputs.append(("feedback", feedback, self.feedback_size, self.feedback_projection))
-        projections = [projected, *(self._project(*each, like=projected) for each in inputs)]
+            projections.append(self._project("feedback", feedback, self.feedback_projection, projected))
+        # A cell may be wider than the weights, as it is under autocast.
         check_features("state[1]", cell, self.hidden_size, self.dims)
-        check_spatial("state[1]", cell, projected)
-        arguments = self.preactivation(projections, step)
-        for _, missing, size, projection in inputs:
-            if missing is None and (zero := zero_gradient(projection, size, projected)) is not None:
-                arguments["bias"] = arguments.get("bias", projected.new_zeros(4 * self.hidden_size)) + zero
+        check_beside("state[1]", cell, projected)
         present = [p for p in projections if p is not None]
-        return ops.lstm_gates(present, cell, **arguments, **self.preactivation.options)
+        modules = (self.hidden_projection, self.feedback_projection)
+        unused = [
+            module for module, p in zip(modules, projections[1:], strict=False) if module is not None and p is None
+        ]
 
-    def _project(
-        self, name: str, tensor: Tensor | None, size: int, projection: nn.Module, *, like: Tensor
-    ) -> Tensor | None:
+        def gates(*, bias: Tensor | None, **normalization: Any) -> State:
+            bias = with_zero_gradients(bias, projected, unused)
+            return ops.lstm_gates(present, cell, bias=bias, **normalization)
+
+        return self.preactivation(projections, gates, step)
+
+    def _project(self, name: str, tensor: Tensor | None, projection: nn.Module, like: Tensor) -> Tensor | None:
         """A projection of the state or the feedback; None where that is missing."""
         if tensor is None:
             return None
+        size = self.feedback_size if name == "feedback" else self.hidden_size
         check_features(name, tensor, size, self.dims, projection)
-        check_spatial(name, tensor, like)
+        check_beside(name, tensor, like)
         return projection(tensor)
 
     def extra_repr(self) -> str:

@@ -1,24 +1,28 @@
 """The normalised sum of projections that every cell begins with."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fastladder.nn.batch_statistics import Moments, RunningStatistics, move
+from fastladder.nn.batch_statistics import Moments, RunningStatistics, move_statistics
 from fastladder.nn.checks import check_size
 from fastladder.ops.checks import NORMS, check_eps, check_option
+
+Result = TypeVar("Result")
 
 
 class Preactivation(RunningStatistics):
     r"""The parameters of :math:`a = \sum_j \mathrm{gain}_j \, \mathrm{norm}(p_j) + \mathrm{bias}` for J projections.
 
-    The fused operators compute the sum; this module holds what they take beside the projections. With norm "batch" it
-    also keeps running statistics: training normalises by the statistics of the batch, evaluation by the running ones,
-    which are folded into gain and bias. `fastladder.nn.synchronize_batch_norm` and `update_batch_norm` are for it what
-    `torch.nn.SyncBatchNorm` and `torch.optim.swa_utils.update_bn` are for torch's own.
+    The fused operators compute the sum; this module runs them with what they take beside the projections. With norm
+    "batch" it also keeps running statistics: training normalises by the statistics of the batch, evaluation by the
+    running ones, which are folded into gain and bias.
+
+    `fastladder.nn.synchronize_batch_norm` and `update_batch_norm` are for it what `torch.nn.SyncBatchNorm` and
+    `torch.optim.swa_utils.update_bn` are for torch's own.
 
     A projection of a state that is zero is zero, and so is its norm; it can be left out by passing None.
 
@@ -70,35 +74,32 @@ class Preactivation(RunningStatistics):
             nn.init.zeros_(self.bias)
         self.reset_running_stats()
 
-    def forward(self, projections: Sequence[Tensor | None], step: int = 0) -> dict[str, Tensor]:
-        """The keyword arguments gain and bias with which an operator takes the projections that are there.
+    def forward(self, projections: Sequence[Tensor | None], operator: Callable[..., Result], step: int = 0) -> Result:
+        """Runs an operator with the gain and the bias of the projections that are there.
 
         Args:
             projections: J tensors (N, C, *S), or None for those that are zero.
+            operator: is called with the keyword arguments gain, (J', C) for the J' projections that are there, bias,
+                (C,), norm and eps.
             step: the time step, for the running statistics.
 
         Returns:
-            "gain", (J', C) for the J' projections that are there, and "bias", (C,); what there is not is left out.
+            What the operator returns.
         """
         gain: Tensor | None = self.gain
         bias: Tensor | None = self.bias
+        norm = self.norm
         if self.norm == "batch":
             index = step_index(step, self.steps)
-            if self.training and self.synchronized:
-                gain, bias = self._fold(*self._track_synchronized(projections, index))
-            elif self.training:
-                self._track(projections, index)
+            if not self.training:
+                norm, (gain, bias) = "none", self._fold(*self._running(index))
+            elif self.shares_statistics:
+                norm, (gain, bias) = "none", self._fold(*self._track_shared(projections, index))
             else:
-                gain, bias = self._fold(*self._running(index))
+                self._track(projections, index)
         if gain is not None and any(p is None for p in projections):
             gain = torch.stack([row for row, p in zip(gain, projections, strict=True) if p is not None])
-        return {name: tensor for name, tensor in {"gain": gain, "bias": bias}.items() if tensor is not None}
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The keyword arguments norm and eps with which an operator takes gain and bias."""
-        folded = self.norm == "batch" and (self.synchronized or not self.training)
-        return {"norm": "none" if folded else self.norm, "eps": self.eps}
+        return operator(gain=gain, bias=bias, norm=norm, eps=self.eps)
 
     def _running(self, index: int) -> tuple[Tensor, Tensor]:
         assert self.running_mean is not None
@@ -116,13 +117,16 @@ class Preactivation(RunningStatistics):
             else:
                 functional.batch_norm(p, mean, var, training=True, momentum=weight)
 
-    def _track_synchronized(self, projections: Sequence[Tensor | None], index: int) -> tuple[Tensor, Tensor]:
+    def _track_shared(self, projections: Sequence[Tensor | None], index: int) -> tuple[Tensor, Tensor]:
         """Moves the running statistics at `index`; returns mean and variance of the batches of all processes."""
         weight = self.weight_of_batch(index)
-        zeros = torch.zeros_like(self._running(index)[0][0])
-        found = [Moments(zeros, zeros, 2) if p is None else self.moments(p) for p in projections]
-        for mean, var, moments in zip(*self._running(index), found, strict=True):
-            move(mean, var, moments, weight)
+        running = list(zip(*self._running(index), strict=True))
+        found = [
+            Moments.of_zeros(mean) if p is None else self.moments(p)
+            for (mean, _), p in zip(running, projections, strict=True)
+        ]
+        for (mean, var), moments in zip(running, found, strict=True):
+            move_statistics(mean, var, moments, weight)
         return torch.stack([moments.mean for moments in found]), torch.stack([moments.var for moments in found])
 
     def _fold(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,6 @@
 """Convolutions of top and lateral, with which the decoder cells G2 and G3 begin."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -66,8 +67,7 @@ class ProjectedPair(nn.Module):
         check_features("lateral", lateral, self.lateral_size, self.dims, self.lateral_projection)
         from_top = project_top(self.top_projection, top, lateral.shape[2:])
         from_lateral = self.lateral_projection(lateral)
-        arguments = self.preactivation([from_top, from_lateral], step)
-        return self.combine(from_top, from_lateral, **arguments, **self.preactivation.options)
+        return self.preactivation([from_top, from_lateral], partial(self.combine, from_top, from_lateral), step)
 
     def combine(self, top: Tensor, lateral: Tensor, **normalization: Any) -> Tensor:
         """The output for the two projections, given the keyword arguments gain, bias, norm and eps of the operators."""

@@ -2,11 +2,36 @@
 
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 def reset_children(module: nn.Module) -> None:
-    """Calls `reset_parameters` of each child; every layer has it, though `torch.nn.Module` does not declare it."""
-    child: Any
+    """Calls `reset_parameters` of every child, and of the children of a child that has none, such as a Sequential."""
     for child in module.children():
-        child.reset_parameters()
+        reset(child)
+
+
+def reset(module: nn.Module) -> None:
+    """Draws the parameters of a module anew, or of its children where it has no `reset_parameters` itself."""
+    draw = getattr(module, "reset_parameters", None)
+    if draw is None:
+        reset_children(module)
+    else:
+        draw()
+
+
+@torch.no_grad()
+def fill(parameter: Any, values: Tensor) -> None:
+    """Gives a parameter its values, also where it is sharded: an assignment to a part of it would be lost there."""
+    values = values.to(parameter.device, parameter.dtype)
+    if is_sharded(parameter):
+        from torch.distributed.tensor import distribute_tensor  # only here: the import takes its time
+
+        values = distribute_tensor(values, parameter.device_mesh, parameter.placements)
+    parameter.copy_(values)
+
+
+def is_sharded(tensor: Any) -> bool:
+    """Whether this is a DTensor, as `torch.distributed.fsdp.fully_shard` makes of parameters."""
+    return hasattr(tensor, "device_mesh")

@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from fastladder.nn.batch_statistics import BatchNormalized
 from fastladder.nn.checks import check_shape, check_size, reads_values
-from fastladder.nn.tag_likelihoods import Bernoulli, Gaussian
+from fastladder.nn.reset import reset_children
+from fastladder.nn.tag_likelihoods import Bernoulli, Gaussian, normal_like
 from fastladder.ops.checks import NORMS, check_flag, check_option
 from fastladder.ops.grouping import DELTAS, MOST_GROUPS
 
@@ -100,6 +101,8 @@ class Tag(nn.Module):
         self.groups, self.iterations, self.validate = groups, iterations, validate
         self.initial_mean = initial_mean
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
+        if not callable(mapping):
+            raise TypeError(f"mapping: got {mapping!r}, needs a module")
         self.mapping = mapping if device is None and dtype is None else mapping.to(**factory)
         self.likelihood: Gaussian | Bernoulli
         if likelihood == "gaussian":
@@ -109,6 +112,10 @@ class Tag(nn.Module):
         else:
             self.likelihood = Bernoulli(noise)
         self.readout = Readout(self.data_shape, norm, **factory)
+
+    def reset_parameters(self) -> None:
+        """The mapping is drawn anew, and everything else becomes as it was at first."""
+        reset_children(self)
 
     def forward(
         self,
@@ -141,14 +148,14 @@ class Tag(nn.Module):
             ValueError, TypeError: an argument has a wrong shape, dtype, device or value; the message names it.
         """
         if groups is None:
-            groups = self.groups if mask is None else mask.shape[1]
+            groups = mask.shape[1] if isinstance(mask, Tensor) and mask.dim() > 1 else self.groups
         turns = self.iterations if iterations is None else check_size("iterations", iterations)
         shape = self._check(target, noisy, mask, groups, remove)
         if noisy is None:
             chance = self.training if corrupt is None else corrupt
             noisy = self.likelihood.corrupt(target, generator) if chance else target
         if mask is None:
-            mask = torch.randn(shape, generator=generator, device=target.device, dtype=target.dtype).softmax(1)
+            mask = normal_like(target.new_empty(shape), generator).softmax(1)
         mean = torch.full_like(mask, self.initial_mean)
         means, masks, costs, answers = [], [], [], []
         for turn in range(turns):
@@ -178,6 +185,8 @@ class Tag(nn.Module):
         shape = (target.shape[0], groups, *self.data_shape)
         needed_shapes = {"noisy": (noisy, target.shape), "mask": (mask, shape), "remove": (remove, shape[:2])}
         for name, (tensor, needed_shape) in needed_shapes.items():
+            if tensor is not None and not isinstance(tensor, Tensor):
+                raise TypeError(f"{name}: got {type(tensor).__name__}, needs a tensor")
             if tensor is not None and tensor.shape != torch.Size(needed_shape):
                 raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, needs {tuple(needed_shape)}")
         if remove is not None and remove.dtype != torch.bool:
@@ -203,9 +212,17 @@ class Readout(BatchNormalized):
         super().__init__()
         self.norm = norm
         if norm != "none":
-            self.mean_gain = nn.Parameter(torch.ones(data_shape, **factory))
-            self.mean_bias = nn.Parameter(torch.zeros(data_shape, **factory))
-            self.mask_gain = nn.Parameter(torch.ones((), **factory))
+            self.mean_gain = nn.Parameter(torch.empty(data_shape, **factory))
+            self.mean_bias = nn.Parameter(torch.empty(data_shape, **factory))
+            self.mask_gain = nn.Parameter(torch.empty((), **factory))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Gains become 1, the bias 0."""
+        if self.norm != "none":
+            nn.init.ones_(self.mean_gain)
+            nn.init.zeros_(self.mean_bias)
+            nn.init.ones_(self.mask_gain)
 
     def forward(self, mean: Tensor, mask_logits: Tensor) -> tuple[Tensor, Tensor]:
         """Of tensors (N, K, *D)."""

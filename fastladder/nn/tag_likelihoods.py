@@ -33,7 +33,13 @@ class Gaussian(nn.Module):
         if not 0 <= noise < float("inf"):
             raise ValueError(f"noise: got {noise}, needs a standard deviation of 0 or more")
         self.noise, self.delta, self.legacy_variance = noise, delta, legacy_variance
-        self.weight = nn.Parameter(torch.tensor((initial_variance - 1 / initial_variance) / 2, **factory))
+        self.initial_variance = initial_variance
+        self.weight = nn.Parameter(torch.empty((), **factory))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """The variance becomes the initial one."""
+        nn.init.constant_(self.weight, (self.initial_variance - 1 / self.initial_variance) / 2)
 
     @property
     def variance(self) -> Tensor:
@@ -45,7 +51,7 @@ class Gaussian(nn.Module):
 
     def corrupt(self, data: Tensor, generator: torch.Generator | None) -> Tensor:
         """The data (N, *D) with noise."""
-        return data + self.noise * torch.randn(data.shape, generator=generator, device=data.device, dtype=data.dtype)
+        return data + self.noise * normal_like(data, generator)
 
     def mean(self, answer: Tensor) -> Tensor:
         """The mean that a mapping's answer stands for."""
@@ -87,7 +93,7 @@ class Bernoulli(nn.Module):
 
     def corrupt(self, data: Tensor, generator: torch.Generator | None) -> Tensor:
         """The data (N, *D) with some bits flipped."""
-        flips = torch.rand(data.shape, generator=generator, device=data.device) < self.noise
+        flips = uniform_like(data, generator) < self.noise
         return data.where(~flips, 1 - data)
 
     def mean(self, answer: Tensor) -> Tensor:
@@ -104,3 +110,20 @@ class Bernoulli(nn.Module):
 
     def extra_repr(self) -> str:
         return f"noise={self.noise}"
+
+
+# torch.compile takes no size that changes together with the argument `generator`, not even where that is None.
+
+
+def normal_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Standard normal numbers in the shape and dtype of x."""
+    if generator is None:
+        return torch.randn_like(x)
+    return torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+
+
+def uniform_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Float32 numbers between 0 and 1 in the shape of x."""
+    if generator is None:
+        return torch.rand_like(x, dtype=torch.float32)
+    return torch.rand(x.shape, generator=generator, device=x.device)

@@ -1,8 +1,12 @@
 """Zeros that stand for what is missing in a time step."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from fastladder.nn.reset import is_sharded
 from fastladder.ops.checks import autocast_dtype
 
 
@@ -15,20 +19,22 @@ def zero_state(projection: Tensor, size: int) -> Tensor:
     return torch.zeros_like(projection[:, :size], dtype=torch.float32 if narrow else None)
 
 
-def zero_gradient(module: nn.Module, size: int, like: Tensor) -> Tensor | None:
-    """0, whose backward pass gives the parameters of a module that is not needed gradients of zero.
+def with_zero_gradients(bias: Tensor | None, like: Tensor, unused: Sequence[nn.Module]) -> Tensor | None:
+    """A bias, whose backward pass gives the parameters of modules that are not needed gradients of zero.
 
     `torch.nn.LSTM` gives its hidden weights such gradients where there is a single time step and no state, and
-    `DistributedDataParallel` waits for them. The module runs on two samples of zeros, none of whose results count; one
-    would not do where a user put a batch normalisation into the module.
+    `DistributedDataParallel` waits for them. Exported code has no such gradients.
 
     Args:
-        module: from (N, size, *S) to any result.
-        like: (N, _, *S).
-
-    Returns:
-        (), or None where no gradients are computed.
+        bias: (C,), or None.
+        like: (N, C, *S).
+        unused: the modules.
     """
     if not torch.is_grad_enabled() or torch.compiler.is_exporting() or torch.jit.is_tracing():
-        return None
-    return module(like.new_zeros(2, size, *like.shape[2:]))[:0].sum()
+        return bias
+    for parameter in (p for module in unused for p in module.parameters() if p.requires_grad):
+        nothing: Any = parameter[None][:0].sum()
+        if is_sharded(nothing):
+            nothing = nothing.full_tensor()
+        bias = like.new_zeros(like.shape[1]) + nothing if bias is None else bias + nothing
+    return bias

@@ -125,7 +125,7 @@ def _attach(namespace: str, op: Operator) -> None:
                 arguments.append([next(saved) for _ in range(length)])
             else:
                 arguments.append(next(saved if kind == "tensor" else options))
-        if torch.is_grad_enabled() or needs_reference() or any(map(_is_batched, gradients)):
+        if torch.is_grad_enabled() or needs_reference() or _are_batched(gradients):
             return _reference_gradients(op, dict(zip(names, arguments, strict=True)), gradients[: op.outputs])
         answers = run_backward(*gradients[: op.outputs], *arguments, *saved)
         answers = iter((answers,) if isinstance(answers, Tensor) else answers)
@@ -154,9 +154,11 @@ def _attach(namespace: str, op: Operator) -> None:
     torch.library.register_autograd(f"{name}_backward", _no_second_derivative(op.name))
 
 
-def _is_batched(gradient: Tensor | None) -> bool:
+def _are_batched(gradients: Sequence[Tensor | None]) -> bool:
     """Whether `torch.autograd.grad` was asked for several gradients at once (is_grads_batched)."""
-    return gradient is not None and torch._C._functorch.is_legacy_batchedtensor(gradient)
+    if torch.compiler.is_compiling():
+        return False
+    return any(g is not None and torch._C._functorch.is_legacy_batchedtensor(g) for g in gradients)
 
 
 def _reference_gradients(

@@ -328,6 +328,8 @@ def test_it_learns():
         (lambda: tiny()(frames(), torch.rand(4, 3)), TypeError, "state: got Tensor, needs the state of an earlier"),
         (lambda: RLadder(small(), (1, 20, 20), alignment="same"), ValueError,
          r"levels\[4\].decoder: top: got spatial size \(2, 2\), .* does not take to the \(5, 5\) of lateral"),
+        (lambda: tiny()(frames(), ((1, 2),) * 3), TypeError, "state: got a row of type tuple, needs hidden, cell and"),
+        (lambda: tiny()(frames(), [RowState(None, torch.rand(4, 3), None)] * 3), TypeError, r"state\[0\]: got None"),
         (lambda: RLadder(TINY, 8), ValueError, r"input_shape: got \(8,\), needs \(C, \*S\)"),
         (lambda: tiny()(frames().double()), TypeError, "input: got dtype torch.float64"),
     ],

@@ -1,6 +1,7 @@
 """Running statistics estimated anew, as after averaging the weights of several networks."""
 
 import copy
+import functools
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from fastladder.models import LadderNetwork, RLadder, small
-from fastladder.nn import ConvLSTM, StepBatchNorm, update_batch_norm
+from fastladder.nn import ConvLSTM, StepBatchNorm, Tag, synchronize_batch_norm, update_batch_norm
+from tests.nn.modules import Mapping, shares, tensors
 
 
 @pytest.fixture(autouse=True)
@@ -56,8 +58,30 @@ def test_all_of_a_network_is_updated_with_torchs_own():
     assert network.state_dict().keys() == averaged.state_dict().keys()
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_synchronized_where_there_are_no_processes(training):
+    networks = [LadderNetwork(4, (8, 3)), ConvLSTM(2, 3, 3, norm="batch"), Tag(Mapping(), 2, groups=3, norm="batch")]
+    inputs = torch.rand(5, 4), torch.rand(3, 4, 2, 5, 5), torch.rand(4, 2)
+    for network, x in zip(networks, inputs, strict=True):
+        run = functools.partial(network.train(training), **({"mask": shares(4, 3, 2)} if x.shape[1] == 2 else {}))
+        torch.manual_seed(1)
+        expected = tensors(run(x))
+        synchronize_batch_norm(network)
+        torch.manual_seed(1)
+        for ours, needed in zip(tensors(run(x)), expected, strict=True):
+            torch.testing.assert_close(ours, needed)
+
+
+def test_an_empty_batch_leaves_the_statistics():
+    network = LadderNetwork(4, (8, 3))
+    network.costs(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.rand(3, 4), 1.0)
+    assert all(buffer.isfinite().all() for buffer in network.buffers())
+
+
 def test_bad_input_is_named():
-    with pytest.raises(ValueError, match=r"module: got LadderNetwork without .* has estimate_statistics"):
-        update_batch_norm([torch.rand(2, 4)], LadderNetwork(4, (3,)))
+    with pytest.raises(ValueError, match="module: got a LadderNetwork, which has estimate_statistics"):
+        update_batch_norm([torch.rand(2, 4)], nn.Sequential(LadderNetwork(4, (3,)), nn.BatchNorm1d(3)))
+    with pytest.raises(ValueError, match="module: got Linear, needs batch normalisation with running statistics"):
+        update_batch_norm([torch.rand(2, 4)], nn.Linear(4, 3))
     with pytest.raises(ValueError, match="loader: got no batches"):
         update_batch_norm([], StepBatchNorm(2))

@@ -1,8 +1,11 @@
 """ConvLSTM over sequences."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from fastladder.nn import ConvLSTM
@@ -97,6 +100,30 @@ def test_lengths_run_each_sample_as_if_alone(norm, batch_first, as_tensor, with_
         assert output[length:, n].eq(0).all()
         for a, b in zip(final, alone_final, strict=True):
             torch.testing.assert_close(a[:, own], b)
+
+
+def test_lengths_under_transforms_and_on_meta_and_fake_tensors():
+    network, lengths = ConvLSTM(2, 3, 3, bidirectional=True), [2, 4, 1]
+    x, v = torch.randn(4, 3, 2, 5, 5), torch.randn(4, 3, 2, 5, 5)
+
+    def run(x):
+        return network(x, lengths=lengths)[0].square().sum()
+
+    (slope,) = torch.autograd.grad(run(x.requires_grad_()), x)
+    torch.testing.assert_close(torch.func.grad(run)(x), slope)
+    torch.testing.assert_close(torch.func.jvp(run, (x,), (v,))[1], (slope * v).sum())
+    torch.testing.assert_close(torch.vmap(run)(torch.stack([x, v])), torch.stack([run(x), run(v)]))
+    shapes = [y.shape for y in (network(x)[0], *network(x)[1])]
+    meta = copy.deepcopy(network).to("meta")(x.to("meta"), lengths=lengths)
+    assert [y.shape for y in (meta[0], *meta[1])] == shapes
+    with FakeTensorMode():
+        output, state = ConvLSTM(2, 3, 3, bidirectional=True)(torch.randn(4, 3, 2, 5, 5), lengths=lengths)
+    assert [y.shape for y in (output, *state)] == shapes
+
+
+@pytest.mark.parametrize("lengths", [[], torch.zeros(0, dtype=torch.int64)])
+def test_lengths_of_no_samples(lengths):
+    assert ConvLSTM(2, 3, 3)(torch.zeros(4, 0, 2, 5, 5), lengths=lengths)[0].shape == (4, 0, 3, 5, 5)
 
 
 def test_padding_gets_no_gradient_and_may_be_anything():
@@ -199,10 +226,20 @@ X, H = torch.rand(4, 2, 2, 5, 5), torch.rand(1, 2, 3, 5, 5)
         (lambda: network()(X, (H, None)), TypeError, r"state\[1\]: got NoneType, needs a tensor"),
         (lambda: network()(X, (H, H, H)), ValueError, "state: got 3 parts, needs hidden and cell"),
         (lambda: network()(X, (H, H.double())), TypeError, "cell: got dtype torch.float64, needs torch.float32"),
-        (lambda: network()(X, (H[..., :4], H)), ValueError, r"state\[0\]: got .* needs spatial size \(5, 5\)"),
+        (lambda: network()(X, (H[..., :4], H)), ValueError, r"state\[0\]: got .* needs \(2, 3, 5, 5\)"),
         (lambda: network(kernel_size=3.0), TypeError, "kernel_size: got 3.0, needs an integer"),
         (lambda: network(kernel_size="3"), TypeError, "kernel_size: got '3', needs an integer"),
         (lambda: network()(pack_padded_sequence(X, [4, 2]), lengths=[4, 2]), ValueError, "lengths: got a value"),
+        (lambda: network()(pack_padded_sequence(X, [4, 2]), (H, H, H)), ValueError, "state: got 3 parts"),
+        (
+            lambda: network()(pack_padded_sequence(X, [4, 2]), (H[0], H[0])),
+            ValueError,
+            r"state\[0\]: .* needs \(1, 2, 3",
+        ),
+        (lambda: network()(X, (H[:, :1], H[:, :1]), lengths=[4, 2]), ValueError, r"state\[0\]: .* needs \(1, 2, 3"),
+        (lambda: network()(X, lengths=["4", 2]), ValueError, r"lengths: got \['4', 2\], needs \(2,\) integers"),
+        (lambda: network()(X, lengths=3), TypeError, r"lengths: got int, needs \(2,\) integers"),
+        (lambda: network(dropout="a"), ValueError, "dropout: got a"),
     ],
 )
 def test_bad_input_is_named(call, error, message):

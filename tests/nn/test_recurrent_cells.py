@@ -202,6 +202,16 @@ def test_conv_gru_cell_with_stride():
         ),
         (lambda: LSTMCell(3, 4)(torch.rand(2, 3), torch.rand(2, 4)), TypeError, "state: got Tensor, needs hidden and"),
         (lambda: LSTMCell(3, 4)(torch.rand(2, 3), (torch.rand(2, 4),) * 3), ValueError, "state: got 3 parts"),
+        (
+            lambda: LSTMCell(3, 4)(torch.rand(2, 3), (torch.rand(1, 4), torch.rand(2, 4))),
+            ValueError,
+            r"state\[0\]: got shape \(1, 4\), needs \(2, 4\)",
+        ),
+        (
+            lambda: ConvGRUCell(3, 4, 3)(torch.rand(2, 3, 5, 5), torch.rand(3, 4, 5, 5)),
+            ValueError,
+            r"state: got shape \(3, 4, 5, 5\), needs \(2, 4, 5, 5\)",
+        ),
         (lambda: ConvGRUCell(3, 4, 3)(torch.rand(2, 3, 5, 5), (1, 2)), TypeError, "state: got tuple, needs a tensor"),
         (lambda: LSTMCell(3, 4)(torch.rand(2, 3), None, torch.rand(2, 4)), ValueError, "feedback: got a tensor"),
         (

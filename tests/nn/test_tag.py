@@ -245,6 +245,13 @@ def test_refuses_wrong_options(options, message):
         make(**options)
 
 
+def test_compiled_it_takes_another_batch_size():
+    torch.compiler.reset()
+    tag = make(groups=3)
+    compiled = torch.compile(tag, backend="eager")
+    assert [compiled(torch.rand(size, *SHAPE)).costs.shape for size in (2, 3, 5)] == [(3, 2), (3, 3), (3, 5)]
+
+
 def test_a_single_dimension_is_an_integer():
     output = Tag(lambda features: (features[:, 0], features[:, 1]), np.int64(7), groups=np.int8(3))(torch.rand(2, 7))
     assert output.masks[-1].shape == (2, 3, 7)

@@ -85,6 +85,43 @@ def test_fully_sharded(part, norm):
 
 
 @pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize("name", ["LSTMCell", "ConvLSTM", "G1", "ConvG2", "ConvG3"])
+def test_every_part_fully_sharded_on_its_own(name):
+    """Their parameters are freed as soon as each part has run."""
+    make, inputs = MODULES[name]
+    network, arguments = make(norm="layer") if name == "G1" else make(), inputs()
+    expected = gradients(network, *arguments)
+    sharded, mesh = copy.deepcopy(network), init_device_mesh("cpu", (1,))
+    for part in reversed(list(sharded.modules())):
+        if part is sharded or any(True for _ in part.parameters(recurse=False)):
+            fsdp.fully_shard(part, mesh=mesh)
+    assert_same(gradients(sharded, *arguments), expected)
+
+
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize(
+    "name", ["LSTMCell", "ConvLSTM", "G1", "ConvG2", "LadderCombinator", "Tag", "Tagger", "RLadder"]
+)
+def test_sharded_on_the_meta_device_and_drawn_anew(name):
+    make, *_ = (MODULES | NETWORKS)[name]
+    network = make(device="meta")
+    if name not in ("Tag", "Tagger"):  # a single number cannot be sharded
+        fsdp.fully_shard(network, mesh=init_device_mesh("cpu", (1,)))
+    network.to_empty(device="cpu")
+    for parameter in network.parameters():
+        torch.nn.init.constant_(parameter, 7)
+    network.reset_parameters()
+    other = make().state_dict()
+    for key, value in make().state_dict().items():
+        drawn = network.state_dict()[key]
+        drawn = drawn.full_tensor() if hasattr(drawn, "full_tensor") else drawn
+        if value.equal(other[key]):
+            torch.testing.assert_close(drawn, value, msg=lambda text, key=key: f"{key}: {text}")
+        else:  # drawn at random
+            assert not drawn.eq(7).any(), key
+
+
+@pytest.mark.usefixtures("process_group")
 @pytest.mark.parametrize("norm", ["batch", "layer"])
 def test_levels_of_a_ladder_network_can_be_hooked_and_sharded(norm):
     network = LadderNetwork(4, (8, 3), norm=norm)
@@ -128,6 +165,15 @@ def test_a_single_time_step_without_a_state_gives_every_parameter_a_gradient(nam
             assert value.grad.eq(0).all(), parameter
 
 
+def test_a_projection_that_is_not_needed_is_not_called():
+    network = swapped(ConvLSTM(2, 3, 3), "l0.hidden_projection")
+    called = []
+    network.l0.hidden_projection.register_forward_hook(lambda *given: called.append(given))
+    network(X[:1])[0].sum().backward()
+    assert called == []
+    assert all(p.grad.eq(0).all() for p in network.l0.hidden_projection.parameters())
+
+
 def swapped(module, name):
     """The module with its submodule `name` in a Sequential with a batch normalisation."""
     own = module.get_submodule(name)
@@ -160,6 +206,13 @@ def test_a_projection_can_be_replaced(make, name, inputs):
     with torch.no_grad():
         network.get_submodule(name)[1].weight.zero_()
     assert not torch.equal(*(tensors(each.eval()(*arguments))[0] for each in (network, make())))
+
+
+def test_what_has_replaced_a_projection_is_drawn_anew_too():
+    network = swapped(ConvLSTM(2, 3, 3), "l0.input_projection")
+    before = network.l0.input_projection[0].weight.detach().clone()
+    network.reset_parameters()
+    assert not torch.equal(network.l0.input_projection[0].weight, before)
 
 
 def test_a_replaced_projection_of_another_size_is_named():
