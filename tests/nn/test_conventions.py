@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 import torch
+from torch._dynamo import compiled_autograd
 
 from tests.nn.modules import MODULES, cast, tensors
 
@@ -91,6 +92,18 @@ def test_channels_last(name):
     outputs = last(*cast(arguments, memory_format=torch.channels_last))
     assert_same(outputs, needed)
     assert all(y.is_contiguous(memory_format=torch.channels_last) for y in tensors(outputs))
+
+
+def test_a_backward_pass_is_compiled_without_a_graph_break(module):
+    make, inputs = module
+    network, arguments = make(), inputs()
+    outputs = tensors(network(*arguments))
+    cotangents = [torch.randn_like(y) for y in outputs]
+    expected = torch.autograd.grad(outputs, list(network.parameters()), cotangents, retain_graph=True)
+    torch.compiler.reset()
+    with compiled_autograd._enable(torch.compile(backend="eager", fullgraph=True)):
+        torch.autograd.backward(outputs, cotangents)
+    assert_same([p.grad for p in network.parameters()], list(expected))
 
 
 @pytest.mark.parametrize("training", [True, False])

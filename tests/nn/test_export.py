@@ -44,6 +44,21 @@ def test_onnx_computes_the_same(network, by_torch_export, tmp_path):
         torch.testing.assert_close(torch.from_numpy(got), expected.detach(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_onnx_of_any_batch_size(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    torch.manual_seed(2)
+    module, batch = RLadder(small(4, 4, 5), (1, 20, 20)).eval(), torch.export.Dim("batch", min=2)
+    path = tmp_path / "network.onnx"
+    arguments = (torch.rand(2, 2, 1, 20, 20),)
+    torch.onnx.export(module, arguments, path, dynamo=True, dynamic_shapes=({0: batch},), verbose=False)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    frames = torch.rand(5, 2, 1, 20, 20)
+    prediction, *_ = session.run(None, {session.get_inputs()[0].name: frames.numpy()})
+    torch.testing.assert_close(torch.from_numpy(prediction), module(frames).prediction.detach(), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("name", ["ConvLSTM", "RLadder"])
 def test_torch_export_keeps_the_fused_operators(name, strict):
