@@ -57,7 +57,8 @@ def mnist(folder: str | Path | None = None, *, download: bool = False) -> tuple[
     else:
         missing = ", ".join(name for name in FILES if name not in found)
         where = "there or below it in folders called mnist or raw"
-        raise DataError(f"{folder}: MNIST's {missing} not found {where}: {'; '.join(seen)}: {REMEDY}")
+        remedy = f"remove what is in the way of the download, or {NAME_A_FOLDER}" if download else REMEDY
+        raise DataError(f"{folder}: MNIST's {missing} not found {where}: {'; '.join(seen)}: {remedy}")
     return _digits(found, "train", 60_000, source), _digits(found, "t10k", 10_000, source)
 
 
@@ -83,13 +84,13 @@ def _cache() -> Path:
 
 
 def _fetch(folder: Path, names: list[str]) -> None:
-    """Downloads files, other than into the place of one that is there."""
+    """Downloads files, and replaces none."""
     try:
         import pooch
     except ImportError:
         raise DataError("the download of MNIST needs pooch: pip install 'fastladder[train]'") from None
     for name in names:
-        if os.path.lexists(folder / name):
+        if os.path.lexists(folder / name):  # not MNIST's, or by now downloaded by another process
             continue
         try:
             pooch.retrieve(URL + name, known_hash=f"md5:{DOWNLOADS[name]}", path=folder, fname=name)
