@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+GZIP = b"\x1f\x8b"  # how such a file begins; names do not tell, as browsers unpack what they fetch and keep the name
 
 
 class DataError(ValueError):
@@ -15,13 +16,13 @@ class DataError(ValueError):
 
 
 def read_idx(path: str | Path) -> np.ndarray:
-    """Reads an idx file, compressed if its name ends in .gz, as a writable array in native byte order.
+    """Reads an idx file, gzip or plain as its content tells, as a writable array in native byte order.
 
     The format: two zero bytes, the code of the element type, the number of dimensions, each dimension as a big-endian
     uint32, then the elements, the last dimension varying fastest. Bytes are only ever read as numbers.
 
     Raises:
-        DataError: the file is missing, unreadable, not gzip, not idx, truncated or longer than its header says.
+        DataError: the file is missing, unreadable, not idx, damaged, truncated or longer than its header says.
     """
     path = Path(path)
     content = _read(path)
@@ -44,11 +45,12 @@ def read_idx(path: str | Path) -> np.ndarray:
 
 def _read(path: Path) -> bytes:
     try:
-        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        content = path.read_bytes()
+        return gzip.decompress(content) if content.startswith(GZIP) else content
     except FileNotFoundError:
         raise DataError(f"{path}: no such file, an idx file is needed") from None
     except gzip.BadGzipFile as error:
-        raise DataError(f"{path}: not a sound gzip file ({error}), its name says it is one") from None
+        raise DataError(f"{path}: not a sound gzip file ({error}), its first bytes say it is one") from None
     except (EOFError, zlib.error) as error:
         raise DataError(f"{path}: a truncated or damaged gzip file ({error}), a whole one is needed") from None
     except OSError as error:

@@ -1,91 +1,88 @@
-"""Where people have MNIST: as the official page, torchvision or Kaggle lays it out, and beside other data."""
+"""Where people have MNIST: as the official page, torchvision or Kaggle lays it out, and beside other data.
 
-import re
+MNIST's own files are told by what they hold, wherever at or below the named folder they lie; only where they are not
+all found are other files of their names taken, and those from the named folder itself.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 from fastladder.data.idx import DataError, read_idx
 
-# The official files and their md5 sums.
+# MNIST's files, and the md5 sums of the numbers in them: in the order of the file, without its header.
 FILES = {
-    "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-    "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
-    "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
-    "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+    "train-images-idx3-ubyte": "6510e85a72c3e9475c492d559d3770d2",
+    "train-labels-idx1-ubyte": "e86ee40d66677c011a9abda399ec8c4d",
+    "t10k-images-idx3-ubyte": "240610fa99e73bfa49df8e7fc24d3206",
+    "t10k-labels-idx1-ubyte": "073c3904dfbd3e141ff8aa01cfde6b15",
 }
 
-# Other data in files of the same names, shapes and types: told by the name of its folder, as for torchvision
-# FashionMNIST/raw and KMNIST/raw; and Fashion-MNIST, which is everywhere, in any folder by its first labels.
-OTHER = re.compile(r"(fashion|kuzushiji|not|[efkq])[-_ ]?mnist|fashion|kuzushiji", re.IGNORECASE)
-FASHION = [9, 0, 0, 3, 0, 2, 7, 2, 5, 5, 0, 9, 5, 5, 7, 9, 1, 0]
+
+def find_mnist(folder: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """What MNIST's own files hold, of those that are found; and, for an error, what else was seen where."""
+    found: dict[str, np.ndarray] = {}
+    seen: list[str] = []
+    for path in _files(folder, seen):
+        name = _official(path.name)
+        if name in found:
+            continue
+        try:
+            array = read_idx(path)
+        except DataError as error:  # there may be another copy
+            seen.append(str(error))
+            continue
+        if hashlib.md5(array.tobytes(), usedforsecurity=False).hexdigest() == FILES[name]:
+            found[name] = array
+        else:
+            seen.append(f"{path} is not MNIST's")
+    return found, seen
 
 
-def find_folders(folder: Path) -> list[Path]:
-    """The folders that hold all four files of MNIST: `folder` itself, and below it those called mnist or raw.
+def read_others(folder: Path) -> dict[str, np.ndarray]:
+    """What the four files in the folder itself hold, whatever data it is; nothing if one is missing or damaged.
 
     Raises:
-        DataError: a folder cannot be read, or the labels that would tell Fashion-MNIST are damaged.
+        DataError: two sound copies of a file differ.
     """
-    try:
-        return [place for place in _places(folder) if not _missing(place) and _other(place) is None]
-    except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read ({error.strerror}), MNIST is looked for there") from None
+    found: dict[str, np.ndarray] = {}
+    _, _, files = next(os.walk(folder), ("", [], []))
+    for path in (folder / file for file in sorted(files) if _official(file) in FILES):
+        try:
+            array = read_idx(path)
+        except DataError:  # there may be another copy
+            continue
+        if not np.array_equal(found.setdefault(_official(path.name), array), array):
+            raise DataError(f"{path}: differs from another copy beside it, and either may be meant: remove one")
+    return found if len(found) == len(FILES) else {}
 
 
-def find_copies(folder: Path, name: str) -> list[Path]:
-    """The files that are the official file `name`: gzip or plain, with a dot for the dash before idx as from Kaggle,
-    or unpacked into a folder of its own."""
-    dashed = name.removesuffix(".gz")
-    spellings = (dashed, dashed.replace("-idx", ".idx"))
-    places = (folder, *(folder / spelling for spelling in spellings))
-    paths = (place / file for place in places for spelling in spellings for file in (f"{spelling}.gz", spelling))
-    return [path for path in paths if path.is_file()]
+def _files(folder: Path, seen: list[str]) -> Iterator[Path]:
+    """Every file called like one of MNIST's, in the folder and below it, however deep, in those called mnist or raw in
+    any case or, as Kaggle unpacks them, like one of the files. What each folder holds is added to `seen`."""
+    visited = set()  # as links may lead back
+
+    def refused(error: OSError) -> None:
+        seen.append(f"{error.filename} cannot be read ({error.strerror})")
+
+    for place, folders, files in os.walk(folder, onerror=refused, followlinks=True):
+        if (real := os.path.realpath(place)) in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        seen.append(f"{place} holds {_listed(sorted([*(f'{name}/' for name in folders), *files]))}")
+        folders[:] = sorted(name for name in folders if name.lower() in ("mnist", "raw") or _official(name) in FILES)
+        yield from (Path(place, file) for file in sorted(files) if _official(file) in FILES)
 
 
-def describe(folder: Path) -> str:
-    """For an error: each folder in which MNIST was looked for, and what it holds instead."""
-    said = []
-    for place in _places(folder):
-        missing = _missing(place)
-        if not missing:
-            said.append(f"{place} holds {_other(place)}")
-        elif len(missing) < len(FILES):
-            found = (path.relative_to(place).as_posix() for name in FILES for path in find_copies(place, name))
-            said.append(f"{place} holds {', '.join(found)} but no {', '.join(missing)}")
-        else:
-            said.append(f"{place} holds {_listed(place)}")
-    return "; ".join(said if len(said) > 1 else [*said, "no folder below it is called mnist or raw"])
+def _official(name: str) -> str:
+    """The official name of a file: Kaggle has a dot for the dash before idx. Whether it is gzip, its content tells."""
+    return name.removesuffix(".gz").replace(".idx", "-idx")
 
 
-def _places(folder: Path) -> list[Path]:
-    """The folder, and below it, however deep, those called mnist or raw in any case."""
-    places: dict[Path, Path] = {}  # by where links lead, so that none comes twice
-
-    def add(place: Path) -> None:
-        if place.is_dir() and place.resolve() not in places:
-            places[place.resolve()] = place
-            for entry in sorted(place.iterdir()):
-                if entry.name.lower() in ("mnist", "raw"):
-                    add(entry)
-
-    add(folder)
-    return list(places.values())
-
-
-def _missing(folder: Path) -> list[str]:
-    return [name for name in FILES if not find_copies(folder, name)]
-
-
-def _other(folder: Path) -> str | None:
-    """What a folder with all four files holds if it is not MNIST."""
-    path = folder.resolve()
-    name = path.parent.name if path.name.lower() == "raw" else path.name
-    if OTHER.fullmatch(name):
-        return f"other data, as the name {name} says"
-    labels = read_idx(find_copies(folder, "train-labels-idx1-ubyte.gz")[0])
-    return "Fashion-MNIST, as its labels show" if labels.ravel()[: len(FASHION)].tolist() == FASHION else None
-
-
-def _listed(folder: Path, most: int = 8) -> str:
-    names = [entry.name + "/" * entry.is_dir() for entry in sorted(folder.iterdir())]
+def _listed(names: list[str], most: int = 8) -> str:
     more = [f"{len(names) - most} more"] if len(names) > most else []
     return ", ".join(names[:most] + more) or "nothing"

@@ -9,9 +9,11 @@ KNOWN = bytes.fromhex("00000802 00000002 00000003 000102fdfeff")
 
 
 @pytest.mark.parametrize("name", ["known-idx2-ubyte", "known-idx2-ubyte.gz"])
-def test_known_bytes(tmp_path, name):
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_known_bytes(tmp_path, name, pack):
+    """Whatever the name says: browsers unpack what they fetch, and people take an ending away."""
     path = tmp_path / name
-    path.write_bytes(gzip.compress(KNOWN) if name.endswith(".gz") else KNOWN)
+    path.write_bytes(pack(KNOWN))
     array = read_idx(path)
     assert array.dtype == np.uint8
     assert array.tolist() == [[0, 1, 2], [253, 254, 255]]
@@ -54,12 +56,11 @@ def test_a_damaged_file_is_named(tmp_path, content, message, suffix):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda packed: KNOWN, "not a sound gzip file"),
         (lambda packed: packed[:-12], "truncated or damaged gzip"),
         (lambda packed: packed[:12] + b"\xff\xff\xff" + packed[15:], "gzip"),
         (lambda packed: packed + b"more", "not a sound gzip file"),
     ],
-    ids=["not gzip", "truncated", "damaged", "followed by more"],
+    ids=["truncated", "damaged", "followed by more"],
 )
 def test_a_bad_gzip_file_is_named(tmp_path, spoil, message):
     path = tmp_path / "bad.gz"

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from fastladder.data import DataError, OccludedMovingDigits, mnist, mnist_files, mnist_splits, read_idx
+from fastladder.data import DataError, OccludedMovingDigits, mnist, mnist_files, mnist_splits
+from fastladder.data.mnist_folders import FILES
 
 
 @pytest.fixture
@@ -31,9 +32,10 @@ def served(tmp_path, monkeypatch):
     server.server_close()
 
 
+@pytest.mark.usefixtures("noise_is_mnist")
 @pytest.mark.parametrize("subfolder", ["", "mnist"])
 @pytest.mark.parametrize("by", ["argument", "environment", "cache"])
-def test_which_folder_mnist_is_looked_for_in(tmp_path, monkeypatch, write_mnist, subfolder, by):
+def test_which_folder_mnist_is_looked_for_in(tmp_path, monkeypatch, write_mnist, noise, subfolder, by):
     """Also: compressed and plain files mix, and pixels are scaled by 255."""
     write_mnist(tmp_path / subfolder)
     monkeypatch.setenv("FASTLADDER_DATA", {"argument": "/nowhere", "environment": str(tmp_path), "cache": ""}[by])
@@ -41,10 +43,11 @@ def test_which_folder_mnist_is_looked_for_in(tmp_path, monkeypatch, write_mnist,
     train, test = mnist(tmp_path if by == "argument" else None)
     assert train.images.shape == (60_000, 28, 28)
     assert test.images.shape == (10_000, 28, 28)
-    first = np.random.default_rng(0).integers(0, 256, (1, 1, 1), dtype=np.uint8).item()
-    assert train.images[0, 0, 0] == torch.tensor(first) / 255
+    assert [train.source, test.source] == ["MNIST train", "MNIST t10k"]
+    assert train.images[0, 0, 0] == torch.tensor(noise["train-images-idx3-ubyte"][0, 0, 0]) / 255
 
 
+@pytest.mark.usefixtures("noise_is_mnist")
 def test_splits_hold_out_the_last_ten_thousand(tmp_path, write_mnist):
     write_mnist(tmp_path)
     train, test = mnist(tmp_path)
@@ -60,42 +63,37 @@ def test_missing_folder(tmp_path):
         mnist(tmp_path / "missing")
 
 
+@pytest.mark.usefixtures("noise_is_mnist")
 def test_missing_file(tmp_path, write_mnist):
     write_mnist(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(DataError, match=r"but no train-labels-idx1-ubyte\.gz; .*--data-dir or FASTLADDER_DATA"):
+    message = rf"{tmp_path}: MNIST's train-labels-idx1-ubyte not found there or .*--data-dir or FASTLADDER_DATA"
+    with pytest.raises(DataError, match=message):
         mnist(tmp_path)
 
 
-@pytest.mark.parametrize("where", ["", "MNIST/raw"])
-def test_files_that_differ_are_refused(tmp_path, write_mnist, write_idx, where):
-    write_mnist(tmp_path)
-    one, other = tmp_path / "t10k-labels-idx1-ubyte.gz", tmp_path / where / "t10k-labels-idx1-ubyte"
-    if where:
-        write_mnist(tmp_path / where)
-        (tmp_path / where / one.name).unlink()
-    labels = read_idx(one)
-    write_idx(other, labels)
-    assert torch.equal(mnist(tmp_path)[1].labels, torch.from_numpy(labels).long())
-    labels[-1] = (labels[-1] + 1) % 10
-    write_idx(other, labels)
-    with pytest.raises(DataError, match=f"^{one} and {other}: differ, .*: remove one, or name the folder"):
-        mnist(tmp_path)
+def test_other_data_is_taken_from_the_folder_itself_with_a_warning(tmp_path, write_mnist, noise):
+    with pytest.warns(UserWarning, match=f"{tmp_path}: holds other data than MNIST"):
+        train, test = mnist(write_mnist(tmp_path))
+    assert [part.source for part in (train, test)] == [f"{tmp_path} train", f"{tmp_path} t10k"]
+    assert torch.equal(train.labels, torch.from_numpy(noise["train-labels-idx1-ubyte"]).long())
+    assert torch.equal(test.labels, torch.from_numpy(noise["t10k-labels-idx1-ubyte"]).long())
 
 
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros(59_999, np.uint8), r"holds uint8 of shape \(59999,\), MNIST needs uint8 of shape \(60000,\)"),
-        (np.zeros(60_000, np.int32), "holds int32 of shape"),
-        (np.zeros((60_000, 1), np.uint8), r"holds uint8 of shape \(60000, 1\)"),
-        (np.full(60_000, 10, np.uint8), "holds the label 10, needs 0 to 9"),
+        (np.zeros(59_999, np.uint8), r"hold uint8 of shape \(59999,\), MNIST needs uint8 of shape \(60000,\)"),
+        (np.zeros(60_000, np.int32), "hold int32 of shape"),
+        (np.zeros((60_000, 1), np.uint8), r"hold uint8 of shape \(60000, 1\)"),
+        (np.full(60_000, 10, np.uint8), "hold 10, needs 0 to 9"),
     ],
 )
-def test_a_file_that_is_not_mnist(tmp_path, write_mnist, write_idx, array, message):
+@pytest.mark.filterwarnings("ignore:.*other data than MNIST")
+def test_other_data_of_another_form(tmp_path, write_mnist, write_idx, array, message):
     write_mnist(tmp_path)
     write_idx(tmp_path / "train-labels-idx1-ubyte.gz", array)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=f"{tmp_path}: its train-labels {message}"):
         mnist(tmp_path)
 
 
@@ -122,6 +120,7 @@ def test_download_to_a_folder_that_cannot_be_made(tmp_path, served):
     assert (tmp_path / "target").read_text() == "a file in the way"
 
 
+@pytest.mark.usefixtures("noise_is_mnist")
 def test_download_leaves_files_that_are_there(tmp_path, served, write_mnist):
     """Nothing is served here, so a request for any file would fail."""
     write_mnist(tmp_path / "target")
@@ -129,33 +128,38 @@ def test_download_leaves_files_that_are_there(tmp_path, served, write_mnist):
 
 
 @pytest.fixture
-def served_mnist(served, write_mnist, write_idx, monkeypatch):
+def served_mnist(served, noise, write_idx, monkeypatch, noise_is_mnist):
     """The server's folder with four files that pass for the official ones."""
-    write_mnist(served)
-    for name in mnist_files.FILES:
-        if not (served / name).exists():
-            write_idx(served / name, read_idx(served / name.removesuffix(".gz")))
-        monkeypatch.setitem(mnist_files.FILES, name, hashlib.md5((served / name).read_bytes()).hexdigest())
+    for name, array in noise.items():
+        file = write_idx(served / f"{name}.gz", array)
+        monkeypatch.setitem(mnist_files.DOWNLOADS, file.name, hashlib.md5(file.read_bytes()).hexdigest())
     return served
 
 
-def test_download_fetches_what_its_folder_lacks_whatever_lies_elsewhere(tmp_path, served_mnist):
-    target = tmp_path / "mnist"
-    target.mkdir()
-    for folder in ("FashionMNIST/raw", "MNIST/raw", "raw"):
-        (tmp_path / folder).mkdir(parents=True)
-        for name in list(mnist_files.FILES)[: 4 if "Fashion" in folder else 3]:
-            (tmp_path / folder / name).touch()
-    first, *others = mnist_files.FILES
-    plain = first.removesuffix(".gz")
-    (served_mnist / first).unlink()  # is not served: there is the plain file
-    (served_mnist / plain).rename(target / plain)
+def test_download_fetches_what_is_not_found(tmp_path, served_mnist):
+    """Some lie in the folder itself, some below, and others are not MNIST's: each new file comes to lie in mnist."""
+    first, second, *others = (f"{name}.gz" for name in FILES)
+    for name, folder in ((first, "."), (second, "MNIST/raw")):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (served_mnist / name).rename(tmp_path / folder / name)
+    (tmp_path / "raw").mkdir()
+    for name in others:
+        (tmp_path / "raw" / name).touch()
     assert [len(part) for part in mnist(tmp_path, download=True)] == [60_000, 10_000]
-    assert {path.name for path in target.iterdir()} == {plain, *others}
+    assert {path.name for path in (tmp_path / "mnist").iterdir()} == set(others)
+
+
+def test_download_replaces_no_file(tmp_path, served_mnist):
+    name = "t10k-labels-idx1-ubyte.gz"
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist" / name).write_text("somebody's work")
+    with pytest.raises(DataError, match=f"{name}: starts with bytes .*: remove what is in the way"):
+        mnist(tmp_path, download=True)
+    assert (tmp_path / "mnist" / name).read_text() == "somebody's work"
 
 
 def test_download_of_the_real_files(tmp_path, served, mnist_folder):
-    for name in mnist_files.FILES:
+    for name in mnist_files.DOWNLOADS:
         (served / name).symlink_to(mnist_folder / name)
     train, test = mnist(tmp_path / "target", download=True)
     assert (len(train), len(test)) == (60_000, 10_000)
@@ -167,7 +171,7 @@ def real(mnist_folder):
 
 
 def test_real_files_are_the_official_ones(mnist_folder):
-    for name, md5 in mnist_files.FILES.items():
+    for name, md5 in mnist_files.DOWNLOADS.items():
         assert hashlib.md5((mnist_folder / name).read_bytes()).hexdigest() == md5
 
 

@@ -1,148 +1,169 @@
-"""The layouts in which MNIST is found, and those in which it is not. Of the files only labels are more than empty."""
+"""The layouts in which MNIST is found, and those in which it is not. What passes for it here are four short arrays."""
 
-import re
-from pathlib import Path
+import os
 
 import numpy as np
 import pytest
 
 from fastladder.data import DataError, mnist
-from fastladder.data.mnist_folders import FASHION, FILES, describe, find_copies, find_folders
+from fastladder.data.mnist_folders import FILES, find_mnist, read_others
 
-LABELS = "train-labels-idx1-ubyte.gz"
+ARRAYS = {name: np.arange(5 + index, dtype=np.uint8) for index, name in enumerate(FILES)}
+FASHION = {name: array + 1 for name, array in ARRAYS.items()}
+FIRST, *REST = FILES
+
+
+@pytest.fixture(autouse=True)
+def short_mnist(pass_for_mnist):
+    pass_for_mnist(ARRAYS)
 
 
 @pytest.fixture
 def lay_out(tmp_path, write_idx):
-    """Lays the four files out in a folder, with labels that start as given."""
+    """Writes files into a folder, called as asked."""
 
-    def lay_out(folder, spell=lambda name: name, *, labels=(3, 1), names=FILES):
+    def lay_out(folder, spell="{}.gz", *, arrays=ARRAYS, names=FILES):
         for name in names:
-            path = tmp_path / folder / spell(name)
+            path = tmp_path / folder / spell.format(name, dotted=name.replace("-idx", ".idx"))
             path.parent.mkdir(parents=True, exist_ok=True)
-            if name == LABELS:
-                write_idx(path, np.array([*labels, 2, 7], np.uint8))
-            else:
-                path.touch()
+            write_idx(path, arrays[name])
         return tmp_path / folder
 
     return lay_out
 
 
-def plain(name):
-    return name.removesuffix(".gz")
+def assert_same(found, arrays):
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
 
 
-def dotted(name):
-    return name.replace("-idx", ".idx")
+def assert_found(folder):
+    assert_same(find_mnist(folder)[0], ARRAYS)
 
 
 SPELLINGS = {
-    "official": lambda name: name,
-    "plain": plain,
-    "dot": lambda name: dotted(plain(name)),
-    "dot, gzip": dotted,
-    "Kaggle's folders": lambda name: f"{plain(name)}/{plain(name)}",
-    "unpacked with the name within": lambda name: f"{plain(name)}/{dotted(plain(name))}",
+    "official": "{}.gz",
+    "plain": "{}",
+    "dot": "{dotted}",
+    "dot, gzip": "{dotted}.gz",
+    "Kaggle's folders": "{0}/{0}",
+    "unpacked with the name within": "{0}/{dotted}",
 }
 
 
 @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
 @pytest.mark.parametrize("folder", ["", "mnist", "MNIST", "raw", "MNIST/raw", "mnist/MNIST/raw"])
 def test_mnist_is_found(tmp_path, lay_out, folder, spell):
-    place = lay_out(folder, spell)
-    assert find_folders(tmp_path) == [place]
+    lay_out(folder, spell)
+    assert_found(tmp_path)
+
+
+def test_files_complete_each_other(tmp_path, lay_out):
+    """So an old download left them: into mnist came what the folder lacked."""
+    lay_out("", names=[FIRST])
+    lay_out("mnist", names=REST)
+    assert_found(tmp_path)
+
+
+@pytest.mark.parametrize(("stopped", "sound"), [("{}", "{}.gz"), ("{}.gz", "{}")])
+def test_a_copy_that_reads_is_preferred(tmp_path, lay_out, stopped, sound):
+    """A stopped gunzip leaves an empty file beside a good one, a stopped download an empty file in place of it."""
     for name in FILES:
-        assert find_copies(place, name) == [place / spell(name)]
+        (tmp_path / stopped.format(name)).touch()
+    lay_out("MNIST")
+    assert_found(tmp_path)
+    lay_out("", sound, arrays=FASHION)
+    assert_same(read_others(tmp_path), FASHION)
 
 
-def test_each_file_is_found_twice_as_kaggle_has_it(lay_out):
-    """Beside a file its archive has a folder, called as others call the file, with the file once more."""
-    spellings = [SPELLINGS["dot"], SPELLINGS["Kaggle's folders"]]
-    folder, _ = (lay_out("archive", spell) for spell in spellings)
-    assert find_folders(folder) == [folder]
-    for name in FILES:
-        assert find_copies(folder, name) == [folder / spell(name) for spell in spellings]
-
-
-def test_other_data_beside_mnist_is_left_alone(tmp_path, lay_out):
-    for folder in ("FashionMNIST/raw", "KMNIST/raw", "EMNIST/raw", "fashion-mnist"):
-        lay_out(folder)
-    assert find_folders(tmp_path) == []
-    assert find_folders(lay_out("MNIST/raw").parents[1]) == [tmp_path / "MNIST" / "raw"]
-
-
-@pytest.mark.parametrize(
-    "name", ["FashionMNIST", "fashion", "fashion_mnist", "fmnist", "F-MNIST", "KMNIST", "kuzushiji", "EMNIST", "qmnist"]
-)
-@pytest.mark.parametrize("raw", ["", "raw"])
-def test_a_folder_of_other_data_is_refused_by_its_name(tmp_path, lay_out, monkeypatch, name, raw):
-    folder = lay_out(f"{name}/{raw}")
-    with pytest.raises(DataError, match=f"{folder} holds other data, as the name {name} says"):
-        mnist(folder)
-    monkeypatch.chdir(folder)
-    with pytest.raises(DataError, match=f"holds other data, as the name {name} says"):
-        mnist(".")
-
-
-@pytest.mark.parametrize("name", ["MNIST_data", "some-mnist", "fashion-and-mnist", "fashion/mnist", "kmnist/mnist/raw"])
-def test_a_folder_of_mnist_with_a_name_somewhat_alike(lay_out, name):
-    folder = lay_out(name)
-    assert find_folders(folder) == [folder]
-
-
-def test_fashion_mnist_is_refused_by_its_labels(tmp_path, lay_out):
-    fashion = lay_out("raw", labels=FASHION)
-    with pytest.raises(DataError, match=f"{fashion} holds Fashion-MNIST, as its labels show"):
+def test_other_data_is_told_by_what_it_holds(tmp_path, lay_out):
+    """Whatever its folder is called, and whatever MNIST's is."""
+    for folder in ("raw", "MNIST/raw", "FashionMNIST/raw"):
+        lay_out(folder, arrays=FASHION)
+    assert find_mnist(tmp_path)[0] == {}
+    with pytest.raises(DataError, match=f"{tmp_path / 'raw' / FIRST}.gz is not MNIST's.*name the folder that holds"):
         mnist(tmp_path)
-    assert find_folders(tmp_path) == []
-    assert find_folders(lay_out("mnist").parent) == [tmp_path / "mnist"]
+    lay_out("raw/mnist")
+    assert_found(tmp_path)
+    assert_found(lay_out("kmnist"))
 
 
-def test_files_from_several_folders_are_not_mixed(tmp_path, lay_out):
-    first, *others = FILES
-    here, there = lay_out("", names=[first]), lay_out("MNIST/raw", names=others)
-    message = (
-        f"{here}: no folder there holds all four files of MNIST: {here} holds {first} but no {', '.join(others)}; "
-        f"{here / 'MNIST'} holds raw/; {there} holds {', '.join(others)} but no {first}: name the folder"
-    )
-    with pytest.raises(DataError, match=re.escape(message)):
+def test_mnist_goes_before_other_data_in_the_folder_itself(tmp_path, lay_out):
+    lay_out("", arrays=FASHION)
+    lay_out("mnist")
+    assert_found(tmp_path)
+
+
+def test_other_data_is_read_from_one_folder_alone(tmp_path, lay_out):
+    for folder in ("", "mnist"):
+        lay_out(folder, arrays=FASHION)
+    assert_same(read_others(tmp_path), FASHION)
+    (tmp_path / f"{FIRST}.gz").unlink()
+    assert read_others(tmp_path) == {}
+
+
+def test_other_data_of_which_two_sound_copies_differ(tmp_path, lay_out):
+    lay_out("", arrays=FASHION)
+    lay_out("", "{}", arrays=FASHION)
+    assert_same(read_others(tmp_path), FASHION)
+    lay_out("", "{}", names=[FIRST])
+    with pytest.raises(DataError, match=rf"{tmp_path / FIRST}\.gz: differs from another copy beside it.*: remove one"):
         mnist(tmp_path)
 
 
-def test_a_folder_with_some_of_the_files_is_no_hindrance(tmp_path, lay_out):
-    lay_out("", names=[LABELS])
-    assert find_folders(lay_out("MNIST/raw").parents[1]) == [tmp_path / "MNIST" / "raw"]
-
-
-def test_the_error_says_what_lies_there(tmp_path):
-    assert describe(tmp_path) == f"{tmp_path} holds nothing; no folder below it is called mnist or raw"
-    (tmp_path / "emnist").mkdir()
-    (tmp_path / "mnist.npz").touch()
-    assert describe(tmp_path) == f"{tmp_path} holds emnist/, mnist.npz; no folder below it is called mnist or raw"
+def test_the_error_says_what_lies_there(tmp_path, lay_out):
+    with pytest.raises(DataError, match=f"{tmp_path} holds nothing: name the folder"):
+        mnist(tmp_path)
+    lay_out("mnist", names=[FIRST])
     for index in range(10):
         (tmp_path / f"{index}.png").touch()
     seen = ", ".join(f"{index}.png" for index in range(8))
-    with pytest.raises(DataError, match=f"{tmp_path} holds {seen}, 4 more; .*--data-dir or FASTLADDER_DATA.*download"):
+    message = (
+        f"^{tmp_path}: MNIST's {', '.join(REST)} not found there or below it in folders called mnist or raw: "
+        f"{tmp_path} holds {seen}, 3 more; {tmp_path / 'mnist'} holds {FIRST}.gz: "
+        r"name the folder .*--data-dir or FASTLADDER_DATA.*download"
+    )
+    with pytest.raises(DataError, match=message):
         mnist(tmp_path)
 
 
 def test_links_are_followed_once(tmp_path, lay_out):
-    place = lay_out("mnist")
+    place = lay_out("archive", names=REST)
     (tmp_path / "raw").symlink_to(place)
     (place / "MNIST").symlink_to(tmp_path)
-    assert find_folders(tmp_path) == [place]
+    found, seen = find_mnist(tmp_path)
+    assert set(found) == set(REST)
+    assert len(seen) == 2
 
 
-def test_a_link_to_other_data_is_refused(tmp_path, lay_out):
-    (tmp_path / "mnist").symlink_to(lay_out("FashionMNIST"))
-    assert find_folders(tmp_path) == []
+@pytest.fixture
+def refuse(monkeypatch):
+    """Lets nobody list a folder; permissions would not keep out who runs tests as root."""
+    scan = os.scandir
+
+    def refuse(closed):
+        def refusing(folder):
+            if os.fspath(folder) == str(closed):
+                raise PermissionError(13, "Permission denied", str(folder))
+            return scan(folder)
+
+        monkeypatch.setattr(os, "scandir", refusing)
+
+    return refuse
 
 
-def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
-    def refuse(folder):
-        raise PermissionError(13, "Permission denied", str(folder))
+@pytest.mark.parametrize("closed", ["raw", "mnist"])
+def test_a_folder_below_that_cannot_be_read_is_no_hindrance(tmp_path, lay_out, refuse, closed):
+    lay_out(closed)
+    refuse(tmp_path / closed)
+    with pytest.raises(DataError, match=rf"{tmp_path / closed} cannot be read \(Permission denied\)"):
+        mnist(tmp_path)
+    lay_out("")
+    assert_found(tmp_path)
 
-    monkeypatch.setattr(Path, "iterdir", refuse)
-    with pytest.raises(DataError, match=rf"^{tmp_path}: cannot be read \(Permission denied\)"):
+
+def test_a_folder_that_cannot_be_read(tmp_path, lay_out, refuse):
+    refuse(lay_out(""))
+    with pytest.raises(DataError, match=rf"{tmp_path} cannot be read \(Permission denied\)"):
         mnist(tmp_path)

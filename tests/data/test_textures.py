@@ -231,6 +231,7 @@ def test_bundled_splits(record, objects):
     assert not shown[1] & shown[2]
 
 
+@pytest.mark.usefixtures("noise_is_mnist")
 def test_mnist_splits_take_their_own_digits(tmp_path, write_mnist, monkeypatch):
     write_mnist(tmp_path)
     given = []
