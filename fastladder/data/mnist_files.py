@@ -27,8 +27,9 @@ REMEDY = f"{NAME_A_FOLDER}, or have them downloaded (--download, download=True)"
 def mnist(folder: str | Path | None = None, *, download: bool = False) -> tuple[Digits, Digits]:
     """MNIST: the 60,000 digits for training and the 10,000 for testing, 28 x 28.
 
-    MNIST's own files are told by what they hold, wherever at or below `folder` they lie; only where they are not all
-    found are other files of their names and shapes taken, with a warning, and those from `folder` itself.
+    MNIST's own files are told by what they hold, wherever at or below `folder` they lie. Only where they are not all
+    found are other files of their names and shapes taken, with a warning, from a single folder that is not called like
+    another data set (such as FashionMNIST).
 
     Args:
         folder: where the four files lie, or a folder above: they are looked for in it and below it in folders called
@@ -51,10 +52,12 @@ def mnist(folder: str | Path | None = None, *, download: bool = False) -> tuple[
         raise DataError(f"{folder}: no such folder, MNIST is needed there: {REMEDY}")
     if len(found) == len(FILES):
         source = "MNIST"
-    elif others := read_others(folder):
-        found, source = others, str(folder)
-        warnings.warn(f"{folder}: holds other data than MNIST in files of its names, they are taken", stacklevel=2)
     else:
+        others, place = read_others(folder)
+        if others:
+            found, source = others, str(place)
+            warnings.warn(f"{place}: holds other data than MNIST in files of its names, they are taken", stacklevel=2)
+    if len(found) < len(FILES):
         missing = ", ".join(name for name in FILES if name not in found)
         where = "there or below it in folders called mnist or raw"
         remedy = f"remove what is in the way of the download, or {NAME_A_FOLDER}" if download else REMEDY

@@ -1,12 +1,13 @@
 """Where people have MNIST: as the official page, torchvision or Kaggle lays it out, and beside other data.
 
-MNIST's own files are told by what they hold, wherever at or below the named folder they lie; only where they are not
-all found are other files of their names taken, and those from the named folder itself.
+MNIST's own files are told by what they hold, wherever at or below the named folder they lie. Only where they are not
+all found are other files of their names taken, from a single folder that is not called like another data set.
 """
 
 import hashlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,10 @@ FILES = {
     "t10k-images-idx3-ubyte": "240610fa99e73bfa49df8e7fc24d3206",
     "t10k-labels-idx1-ubyte": "073c3904dfbd3e141ff8aa01cfde6b15",
 }
+
+
+# Data sets that come in files of the same names and shapes.
+OTHERS = re.compile("fashion|fmnist|f-mnist|kmnist|kuzushiji|emnist|qmnist|notmnist", re.IGNORECASE)
 
 
 def find_mnist(folder: Path) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -42,22 +47,45 @@ def find_mnist(folder: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     return found, seen
 
 
-def read_others(folder: Path) -> dict[str, np.ndarray]:
-    """What the four files in the folder itself hold, whatever data it is; nothing if one is missing or damaged.
+def read_others(folder: Path) -> tuple[dict[str, np.ndarray], Path]:
+    """What four files of MNIST's names hold that lie in one folder, whatever data it is, and that folder.
+
+    The named folder comes before those below it. One that is called like another data set is passed over. Where none
+    has all four files there is nothing.
 
     Raises:
-        DataError: two sound copies of a file differ.
+        DataError: two sound copies of a file differ, or two folders below the named one do.
     """
-    found: dict[str, np.ndarray] = {}
-    _, _, files = next(os.walk(folder), ("", [], []))
-    for path in (folder / file for file in sorted(files) if _official(file) in FILES):
-        try:
-            array = read_idx(path)
-        except DataError:  # there may be another copy
-            continue
-        if not np.array_equal(found.setdefault(_official(path.name), array), array):
-            raise DataError(f"{path}: differs from another copy beside it, and either may be meant: remove one")
-    return found if len(found) == len(FILES) else {}
+    complete: dict[Path, dict[str, np.ndarray]] = {}
+    for place, paths in _by_folder(_files(folder, [])).items():
+        found: dict[str, np.ndarray] = {}
+        for path in paths:
+            try:
+                array = read_idx(path)
+            except DataError:  # there may be another copy
+                continue
+            if not np.array_equal(found.setdefault(_official(path.name), array), array):
+                raise DataError(f"{path}: differs from another copy beside it, and either may be meant: remove one")
+        if len(found) == len(FILES):
+            complete[place] = found
+    if folder in complete:
+        return complete[folder], folder
+    for place, found in complete.items():
+        first, of_first = next(iter(complete.items()))
+        if not all(np.array_equal(found[name], of_first[name]) for name in FILES):
+            raise DataError(f"{folder}: holds data in {first} and other data in {place}: name the folder that is meant")
+    return next(((found, place) for place, found in complete.items()), ({}, folder))
+
+
+def _by_folder(paths: Iterable[Path]) -> dict[Path, list[Path]]:
+    """Files by the folder they lie in, or in which, as Kaggle unpacks them, each has a folder of its name."""
+    folders: dict[Path, list[Path]] = {}
+    for path in paths:
+        place = path.parent.parent if _official(path.parent.name) in FILES else path.parent
+        named = place.resolve()
+        if not OTHERS.search(named.parent.name if named.name.lower() == "raw" else named.name):
+            folders.setdefault(place, []).append(path)
+    return folders
 
 
 def _files(folder: Path, seen: list[str]) -> Iterator[Path]:

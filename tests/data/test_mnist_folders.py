@@ -74,19 +74,37 @@ def test_a_copy_that_reads_is_preferred(tmp_path, lay_out, stopped, sound):
     lay_out("MNIST")
     assert_found(tmp_path)
     lay_out("", sound, arrays=FASHION)
-    assert_same(read_others(tmp_path), FASHION)
+    assert_same(read_others(tmp_path)[0], FASHION)
 
 
-def test_other_data_is_told_by_what_it_holds(tmp_path, lay_out):
+def test_other_data_below_is_told_by_what_it_holds(tmp_path, lay_out):
     """Whatever its folder is called, and whatever MNIST's is."""
     for folder in ("raw", "MNIST/raw", "FashionMNIST/raw"):
         lay_out(folder, arrays=FASHION)
     assert find_mnist(tmp_path)[0] == {}
-    with pytest.raises(DataError, match=f"{tmp_path / 'raw' / FIRST}.gz is not MNIST's.*name the folder that holds"):
-        mnist(tmp_path)
     lay_out("raw/mnist")
     assert_found(tmp_path)
     assert_found(lay_out("kmnist"))
+
+
+@pytest.mark.parametrize("folder", ["FashionMNIST", "FashionMNIST/raw", "data/emnist", "KMNIST/raw"])
+def test_a_folder_called_like_another_data_set_is_refused(tmp_path, lay_out, folder):
+    lay_out(folder, arrays=FASHION)
+    for named in (tmp_path, tmp_path / folder):
+        assert read_others(named)[0] == {}
+        with pytest.raises(DataError, match="name the folder that holds"):
+            mnist(named)
+
+
+def test_other_data_in_two_folders_that_differ_is_refused(tmp_path, lay_out):
+    for folder in ("raw", "MNIST/raw"):
+        lay_out(folder, arrays=FASHION)
+    found, place = read_others(tmp_path)
+    assert_same(found, FASHION)
+    assert place in (tmp_path / "raw", tmp_path / "MNIST" / "raw")
+    lay_out("MNIST/raw", arrays={name: array + 1 for name, array in FASHION.items()})
+    with pytest.raises(DataError, match=r"MNIST/raw and other data in .*raw: name the folder that is meant"):
+        mnist(tmp_path)
 
 
 def test_mnist_goes_before_other_data_in_the_folder_itself(tmp_path, lay_out):
@@ -98,15 +116,17 @@ def test_mnist_goes_before_other_data_in_the_folder_itself(tmp_path, lay_out):
 def test_other_data_is_read_from_one_folder_alone(tmp_path, lay_out):
     for folder in ("", "mnist"):
         lay_out(folder, arrays=FASHION)
-    assert_same(read_others(tmp_path), FASHION)
+    assert_same(read_others(tmp_path)[0], FASHION)
     (tmp_path / f"{FIRST}.gz").unlink()
-    assert read_others(tmp_path) == {}
+    assert read_others(tmp_path)[1] == tmp_path / "mnist"
+    (tmp_path / "mnist" / f"{REST[0]}.gz").unlink()
+    assert read_others(tmp_path)[0] == {}
 
 
 def test_other_data_of_which_two_sound_copies_differ(tmp_path, lay_out):
     lay_out("", arrays=FASHION)
     lay_out("", "{}", arrays=FASHION)
-    assert_same(read_others(tmp_path), FASHION)
+    assert_same(read_others(tmp_path)[0], FASHION)
     lay_out("", "{}", names=[FIRST])
     with pytest.raises(DataError, match=rf"{tmp_path / FIRST}\.gz: differs from another copy beside it.*: remove one"):
         mnist(tmp_path)
