@@ -52,9 +52,14 @@ class FlatLSTMCell(LSTMCell):
     """A dense LSTM over all channels and positions of what lies below."""
 
     def forward(
-        self, input: Tensor, state: State | None = None, feedback: Tensor | None = None, step: int = 0
+        self,
+        input: Tensor,
+        state: State | None = None,
+        feedback: Tensor | None = None,
+        step: int = 0,
+        projection: Tensor | None = None,
     ) -> State:
-        return super().forward(input.flatten(1), state, feedback, step=step)
+        return super().forward(input.flatten(1), state, feedback, step, projection)
 
 
 class FlatG1(G1):

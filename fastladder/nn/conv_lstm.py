@@ -20,8 +20,9 @@ from fastladder.ops.checks import check_flag
 class ConvLSTM(nn.Module):
     r"""A stack of convolutional LSTM layers over a sequence, like `torch.nn.LSTM` with spatial dimensions.
 
-    Each layer calls its :class:`ConvLSTMCell` at every time step, with that step's input and state. The cells are
-    submodules named as the parameters of `torch.nn.LSTM` end: l0, l0_reverse, l1.
+    Each layer calls its :class:`ConvLSTMCell` at every time step, with that step's input and state; the projections of
+    the input are computed for all time steps at once, except where something else stands in a cell's place or wraps it.
+    The cells are submodules named as the parameters of `torch.nn.LSTM` end: l0, l0_reverse, l1.
 
     Args:
         input_size: channels of the input.
@@ -209,11 +210,17 @@ def run_cell(
     Returns the output, in the order of `data`, and the final state of every sample.
     """
     inputs = data.split(batch_sizes)
+    known: list[dict[str, Tensor]] = [{}] * len(inputs)
+    if (
+        type(cell) is ConvLSTMCell
+    ):  # what wraps it, as sharding does, may have its weights at hand only when it is called
+        known = [{"projection": projection} for projection in cell.input_projection(data).split(batch_sizes)]
+    steps = list(zip(inputs, known, strict=True))
     outputs = []
-    for step, input in enumerate(reversed(inputs) if reverse else inputs):
+    for step, (input, options) in enumerate(reversed(steps) if reverse else steps):
         batch = input.shape[0]
         before = None if state is None else (state[0][:batch], state[1][:batch])
-        hidden, new_cell = cell(input, before, step=step)
+        hidden, new_cell = cell(input, before, step=step, **options)
         outputs.append(hidden)
         if batch < batch_sizes[0]:
             zeros = hidden.new_zeros(batch_sizes[0] - batch, *hidden.shape[1:])

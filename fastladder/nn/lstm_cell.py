@@ -40,7 +40,12 @@ class GatedCell(nn.Module):
             fill(self.preactivation.bias, gates.repeat_interleave(self.hidden_size))
 
     def forward(
-        self, input: Tensor, state: State | None = None, feedback: Tensor | None = None, step: int = 0
+        self,
+        input: Tensor,
+        state: State | None = None,
+        feedback: Tensor | None = None,
+        step: int = 0,
+        projection: Tensor | None = None,
     ) -> State:
         """One time step.
 
@@ -49,6 +54,8 @@ class GatedCell(nn.Module):
             state: hidden and cell, each (N, hidden_size, *S'), where S' is S divided by the stride; missing means zero.
             feedback: (N, feedback_size, *S'); missing means zero.
             step: the time step, for the running statistics of norm "batch".
+            projection: what `input_projection` makes of the input, where that has been computed for several time steps
+                at once.
 
         Returns:
             the new hidden and cell, each (N, hidden_size, *S'). Under autocast the cell is float32.
@@ -60,7 +67,7 @@ class GatedCell(nn.Module):
         state = check_state(state)
         if feedback is not None and self.feedback_projection is None:
             raise ValueError("feedback: got a tensor, needs None since feedback_size is 0")
-        projected = self.input_projection(input)
+        projected = self.input_projection(input) if projection is None else projection
         hidden, cell = (None, zero_state(projected, self.hidden_size)) if state is None else state
         projections = [projected, self._project("state[0]", hidden, self.hidden_projection, projected)]
         if self.feedback_projection is not None:
