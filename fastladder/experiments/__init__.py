@@ -11,8 +11,8 @@ def load(run: str | os.PathLike[str]) -> "nn.Module":
     """The trained network of a run of `fastladder train`, `demo` or `reproduce`, ready for use. No data is needed.
 
     Args:
-        run: the folder of a run, of which it is the best checkpoint, or the last where there is no best; or the path of
-            a checkpoint.
+        run: the folder of a run, which stands for the checkpoint that `fastladder evaluate` and `reproduce` judge it by;
+            or the path of a checkpoint.
 
     Returns:
         The network, on the CPU and in evaluation mode: a network of `fastladder.models`, such as

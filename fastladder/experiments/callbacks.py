@@ -67,6 +67,21 @@ class RunRecord(Callback):
         self.history = list(checkpoint[RECORD]["history"])
 
 
+class BestCheckpoint(Checkpoint):
+    """Keeps one checkpoint: of the epoch with the least cost in validation.
+
+    What the least was is read off the record, which goes wherever the run is moved to.
+    """
+
+    def __init__(self, path: Path, record: RunRecord) -> None:
+        self.path, self.record = path, record
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        *before, cost = (epoch["valid/cost"] for epoch in self.record.history)
+        if all(cost < earlier for earlier in before):
+            trainer.save_checkpoint(self.path)
+
+
 class LastCheckpoint(Checkpoint):
     """Keeps one checkpoint: of the start of the training, and then of the end of every epoch.
 

@@ -1,6 +1,7 @@
 """Command-line options and YAML configurations."""
 
 import inspect
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def make_parser(command: str, description: str) -> ArgumentParser:
     parser.add_argument("--config", action=ConfigurationFile, help=f"YAML file, or one of {names}; options override it")
     experiment = MOVING_DIGITS.name
     parser.add_argument("--experiment", choices=[experiment], default=experiment, help="others: fastladder reproduce")
-    parser.add_argument("--run", type=str, default=f"runs/{command}", help="folder of the run")
+    parser.add_argument("--run", type=user_path, default=f"runs/{command}", help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in that folder")
     parser.add_argument("--minutes", type=float | None, help="stop after the first epoch that ends later than this")
     parser.add_argument("--seed", type=int, default=0, help="of weights, trajectories and order")
@@ -78,6 +79,11 @@ def make_parser(command: str, description: str) -> ArgumentParser:
     return parser
 
 
+def user_path(value: str | None) -> str | None:
+    """A path as it is given: ~ is the home folder, also where no shell sees it, as in --run=~/x or a file."""
+    return None if value is None else os.path.expanduser(value)
+
+
 def batch_limit(value: Any) -> int | float | None:
     """Reads 1 as one batch and 1.0 as all of them.
 
@@ -90,7 +96,7 @@ def batch_limit(value: Any) -> int | float | None:
 
 def add_data_arguments(parser: ArgumentParser) -> None:
     """Where MNIST comes from. It does not decide the numbers, so it is no part of a run's configuration."""
-    parser.add_argument("--data-dir", type=str | None, help="folder with the four idx files of MNIST")
+    parser.add_argument("--data-dir", type=user_path, help="folder with the four idx files of MNIST")
     parser.add_argument("--download", action="store_true", help="fetch MNIST if it is not there")
 
 

@@ -18,7 +18,7 @@ from fastladder.experiments.files import write_json
 from fastladder.experiments.occluded_moving_digits import MovingDigitsData, MovingDigitsTask
 from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
 from fastladder.experiments.speed import training_step_seconds
-from fastladder.experiments.training import RunFolder, evaluate, train
+from fastladder.experiments.training import RunFolder, evaluate, load_weights, read_checkpoint, train
 from fastladder.info import environment
 
 MINUTES = 5.0
@@ -56,6 +56,8 @@ def run(options: Namespace, folder: RunFolder, console: Console) -> dict[str, An
     train(task, data, record, folder, resume=options.resume, minutes=options.minutes, console=console)
     seconds = time.perf_counter() - start
     history = folder.history()
+    judged = folder.judged(MOVING_DIGITS)
+    load_weights(task, read_checkpoint(judged), judged)
     scores = evaluate(task, data, configuration["trainer"])
     plot_learning_curves(history, folder.path / "learning_curves.png")
     if task.network.predict:

@@ -48,7 +48,7 @@ FEW_LABELS = Experiment(
 
 
 def train_and_judge(attempt: Attempt) -> Outcome:
-    """Trains a network and evaluates its last checkpoint."""
+    """Trains and evaluates a network."""
     return train_once(attempt, FEW_LABELS)
 
 

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 import yaml
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from fastladder.experiments.callbacks import (
     RECORD,
+    BestCheckpoint,
     Deadline,
     LastCheckpoint,
     LeaveProcessGroup,
@@ -27,6 +27,7 @@ from fastladder.experiments.callbacks import (
 )
 from fastladder.experiments.checkpoints import WholeCheckpoints
 from fastladder.experiments.errors import NonFiniteCostError, RunError
+from fastladder.experiments.experiment import Experiment
 from fastladder.experiments.files import WriteError, write
 
 # What a resumed run may have otherwise: where it runs. All else decides the numbers.
@@ -50,10 +51,9 @@ class RunFolder:
         self.best = self.path / "best.ckpt"
         self.configuration = self.path / "config.yaml"
 
-    @property
-    def checkpoint(self) -> Path:
-        """The best checkpoint, or the last where there is no best."""
-        return self.best if self.best.exists() else self.last
+    def judged(self, experiment: Experiment[Any, Any]) -> Path:
+        """The checkpoint that stands for the run: by it the run is evaluated, drawn and loaded."""
+        return self.best if experiment.judged_by == "best" and self.best.exists() else self.last
 
     def open(self) -> None:
         """Makes the folder.
@@ -92,9 +92,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises what its zip, pickle and storage readers happen to raise
-        reason = str(error).split("\n")[0]
+        reason = str(error).split("\n")[0].split(". ")[0]  # what follows is advice to trust the file
         raise RunError(f"{path}: not a sound checkpoint ({type(error).__name__}: {reason})") from None
-    if not isinstance(checkpoint, dict) or RECORD not in checkpoint:
+    record = checkpoint.get(RECORD) if isinstance(checkpoint, dict) and "state_dict" in checkpoint else None
+    if not isinstance(record, dict) or not {"configuration", "history"} <= record.keys():
         raise RunError(f"{path}: not a checkpoint of a fastladder run")
     return checkpoint
 
@@ -187,14 +188,7 @@ def train(
         load_weights(task, checkpoint, folder.last)
     callbacks: list[Callback] = [record, TrainingProgress(console), LastCheckpoint(folder.last)]
     if validate:
-        best = ModelCheckpoint(
-            folder.path,
-            "best",
-            monitor="valid/cost",
-            enable_version_counter=False,
-            save_on_train_epoch_end=True,
-        )
-        callbacks.insert(2, best)
+        callbacks.insert(2, BestCheckpoint(folder.best, record))
     else:
         options = {**options, "limit_val_batches": 0}
     deadline = Deadline(float("inf") if minutes is None else minutes)

@@ -38,8 +38,7 @@ def fills_up(monkeypatch, disk_full):
     return context
 
 
-def one_line(capsys, code):
-    said = capsys.readouterr().err
+def one_line(said, code):
     assert code == 2, said
     assert said.startswith("fastladder: ")
     assert said.count("\n") == 1, said
@@ -55,7 +54,7 @@ def test_a_checkpoint_that_cannot_be_written(begun, tiny, fills_up, snapshot, ca
     before = kept(snapshot(begun))
     with fills_up("training_step", 50_000):
         code = main(["train", *tiny, f"--run={begun}", "--resume"])
-    said = one_line(capsys, code)
+    said = one_line(capsys.readouterr().err, code)
     assert "best.ckpt: cannot be written (File too large)" in said
     assert f"the last good checkpoint is {begun / 'last.ckpt'}" in said
     assert kept(snapshot(begun)) == before
@@ -69,7 +68,7 @@ def test_a_log_that_cannot_be_written(other, begun, tiny, fills_up, snapshot, ca
     monkeypatch.setattr(training.WholeCheckpoints, "save_checkpoint", lambda *arguments: None)
     with fills_up("training_step", 10):
         code = main(["train", *tiny, f"--run={begun}", "--resume"])
-    said = one_line(capsys, code)
+    said = one_line(capsys.readouterr().err, code)
     assert f"{begun}: File too large; the last good checkpoint is {begun / 'last.ckpt'}" in said
     assert kept(snapshot(begun)) == before
 
@@ -77,7 +76,7 @@ def test_a_log_that_cannot_be_written(other, begun, tiny, fills_up, snapshot, ca
 def test_the_first_checkpoint(tiny, disk_full, tmp_path, capsys):
     with disk_full(50_000):
         code = main(["train", *tiny, f"--run={tmp_path}"])
-    said = one_line(capsys, code)
+    said = one_line(capsys.readouterr().err, code)
     assert "last.ckpt: cannot be written (File too large); there is no checkpoint" in said
     assert not list(tmp_path.glob("*.ckpt*"))
 
@@ -86,8 +85,11 @@ def test_an_evaluation(begun, fills_up, snapshot, capsys):
     assert main(["evaluate", f"--run={begun}", "--checkpoint=last"]) == 0
     before = snapshot(begun)
     with fills_up("test_step", 10):
+        capsys.readouterr()
         code = main(["evaluate", f"--run={begun}"])
-    said = one_line(capsys, code)
+    printed = capsys.readouterr()
+    assert "classification error" in printed.out
+    said = one_line(printed.err, code)
     assert f"{begun / 'evaluation.json'}: cannot be written" in said
     assert snapshot(begun) == before
 
@@ -97,7 +99,7 @@ def test_a_figure(disk_full, tmp_path, snapshot, capsys):
     path.write_text("mine")
     with disk_full(10):
         code = main(["figure", "message-passing", f"--output={path}"])
-    said = one_line(capsys, code)
+    said = one_line(capsys.readouterr().err, code)
     assert f"{path}: cannot be written" in said
     assert snapshot(tmp_path) == {path: b"mine"}
 
@@ -107,6 +109,6 @@ def test_a_report(disk_full, tmp_path, snapshot, capsys):
     before = snapshot(tmp_path)
     with disk_full(10):
         code = reproduce(tmp_path, "ladder-mnist", "--time-budget=0")
-    said = one_line(capsys, code)
+    said = one_line(capsys.readouterr().err, code)
     assert f"{tmp_path / 'RESULTS.md'}: cannot be written (File too large), name another file with --report" in said
     assert snapshot(tmp_path) == before

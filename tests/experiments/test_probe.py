@@ -85,7 +85,7 @@ def test_the_command(tiny, tmp_path, capsys):
     [
         ([], ["rladder-figure4", "message-passing"]),
         (["rladder-figure5"], ["rladder-figure5", "rladder-figure4"]),
-        (["rladder-figure4", "--checkpoint=nowhere.ckpt"], ["nowhere.ckpt", "no such checkpoint"]),
+        (["rladder-figure4", "--checkpoint=nowhere.ckpt"], ["nowhere.ckpt", "no such run or checkpoint"]),
         (["message-passing", "--output=nowhere/figure.png"], ["nowhere/figure.png", "cannot be written"]),
     ],
 )

@@ -75,7 +75,7 @@ def test_the_commands_draw_and_store_what_they_drew(checkpoint, tmp_path, name, 
 
 def test_another_network_is_refused(tmp_path, capsys):
     path = tmp_path / "last.ckpt"
-    record = {"experiment": GROUPING.name, "configuration": {"data": {"dataset": "textures2"}}}
+    record = {"experiment": GROUPING.name, "configuration": {"data": {"dataset": "textures2"}}, "history": []}
     torch.save({"state_dict": {}, RECORD: record}, path)
     assert main(["figure", "tagger-figure4", f"--checkpoint={path}"]) == 2
     assert "is not of a Tagger trained on shapes" in capsys.readouterr().err

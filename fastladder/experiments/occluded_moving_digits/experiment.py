@@ -22,4 +22,4 @@ def without_mnist(configuration: Configuration) -> str:
     return "" if source == "mnist" else f"data.source {source!r}, only with 'mnist'"
 
 
-MOVING_DIGITS = Experiment("occluded_moving_digits", make_data, make_task, without_mnist)
+MOVING_DIGITS = Experiment("occluded_moving_digits", make_data, make_task, without_mnist, judged_by="best")

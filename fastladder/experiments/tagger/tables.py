@@ -8,11 +8,11 @@ from fastladder.experiments.tagger.grouping import GROUPING
 
 
 def train_and_judge(attempt: Attempt) -> Outcome:
-    """Trains, and evaluates the last checkpoint, and to see what the training is worth the untrained network too."""
+    """Trains and evaluates, and to see what the training is worth evaluates the untrained network too."""
     phase = Phase(attempt, GROUPING, attempt.configuration, attempt.folder)
     untrained = phase.evaluate()
     complete = phase.train(attempt.minutes)
-    outcome = phase.outcome(phase.folder.last, complete=complete)
+    outcome = phase.outcome(complete=complete)
     outcome.test["untrained_ami"] = untrained[f"ami_{attempt.configuration['test']['iterations']}"]
     return outcome
 
