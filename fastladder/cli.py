@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -35,7 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     line on the standard error.
     """
     try:
-        return _run(sys.argv[1:] if arguments is None else list(arguments))
+        try:
+            return _run(sys.argv[1:] if arguments is None else list(arguments))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads on, as in `fastladder doctor | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+        return FAILURE
     except (DataError, RunError) as error:
         code, message = USAGE, str(error)
     except NonFiniteCostError as error:

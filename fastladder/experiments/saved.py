@@ -123,7 +123,8 @@ def _read(path: Path) -> SavedRun[Any, Any]:
 def _experiment_name(record: dict[str, Any]) -> str:
     if "experiment" in record:
         return str(record["experiment"])
-    # Before experiments had names there was none here. All that its train and demo made were moving digits, whose sections no others had.
+    # It is from before experiments had names. All that train and demo made then were moving digits, which alone have
+    # these sections.
     configuration = record["configuration"]
     if configuration.keys() == {"seed", "data", "model", "trainer"} and "network" in configuration["model"]:
         return "occluded_moving_digits"

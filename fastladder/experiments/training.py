@@ -1,6 +1,7 @@
 """Training and evaluation with Lightning: run folders, checkpoints, loggers, and what a resumed run must agree on."""
 
 import logging
+import os
 import tempfile
 import threading
 import warnings
@@ -28,7 +29,7 @@ from fastladder.experiments.callbacks import (
 from fastladder.experiments.checkpoints import WholeCheckpoints
 from fastladder.experiments.errors import NonFiniteCostError, RunError
 from fastladder.experiments.experiment import Experiment
-from fastladder.experiments.files import WriteError, write
+from fastladder.experiments.files import DISK, WriteError, write
 
 # What a resumed run may have otherwise: where it runs. All else decides the numbers.
 PLACE = ("accelerator", "devices", "num_nodes", "strategy", "log_every_n_steps")
@@ -62,6 +63,11 @@ class RunFolder:
             RunError: nothing can be written there.
         """
         open_folder(self.path, "--run")
+
+    def refuses(self, error: OSError) -> bool:
+        """Whether an error is that something cannot be written there."""
+        place = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else Path()
+        return error.errno in DISK or self.path.absolute() in place.absolute().parents
 
     def history(self) -> list[dict[str, float]]:
         """The epochs up to the last checkpoint, as in `RunRecord`."""
@@ -202,14 +208,17 @@ def train(
         reload_dataloaders_every_n_epochs=1,
     )
     folder.open()
-    described = {"experiment": record.experiment, **record.configuration}
-    write(folder.configuration, yaml.safe_dump(described, sort_keys=False))
+    if trainer.is_global_zero:
+        described = {"experiment": record.experiment, **record.configuration}
+        write(folder.configuration, yaml.safe_dump(described, sort_keys=False))
     try:
         with interruptible(trainer), quiet_threads():
             trainer.fit(task, data, ckpt_path=folder.last if resume else None, weights_only=True)
     except NonFiniteCostError as error:
         raise NonFiniteCostError(f"{error}; the last good checkpoint is {folder.last}") from None
     except (WriteError, OSError) as error:
+        if isinstance(error, OSError) and not folder.refuses(error):
+            raise RuntimeError(f"the training failed: {error}") from error
         reason = error if isinstance(error, WriteError) else f"{error.filename or folder.path}: {error.strerror}"
         good = f"the last good checkpoint is {folder.last}" if folder.last.exists() else "there is no checkpoint"
         raise RunError(f"{reason}; {good}") from None
@@ -251,7 +260,7 @@ def interruptible(trainer: Trainer) -> Iterator[None]:
 def quiet_threads() -> Iterator[None]:
     """Keeps threads from printing how the disk was full: the logger whose thread it is says so in the training."""
     before = threading.excepthook
-    threading.excepthook = lambda failed: None if issubclass(failed.exc_type, OSError) else before(failed)
+    threading.excepthook = lambda failed: None if getattr(failed.exc_value, "errno", None) in DISK else before(failed)
     try:
         yield
     finally:

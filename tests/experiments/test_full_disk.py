@@ -81,6 +81,21 @@ def test_the_first_checkpoint(tiny, disk_full, tmp_path, capsys):
     assert not list(tmp_path.glob("*.ckpt*"))
 
 
+@pytest.mark.parametrize(
+    "error",
+    [ConnectionRefusedError(111, "Connection refused"), OSError("text"), FileNotFoundError(2, "No such file", "x.bin")],
+    ids=repr,
+)
+def test_what_is_not_of_the_disk_keeps_its_traceback(error, tiny, tmp_path, monkeypatch):
+    def step(self, batch, index):
+        raise error
+
+    monkeypatch.setattr(MovingDigitsTask, "training_step", step)
+    with pytest.raises(RuntimeError, match="the training failed") as raised:
+        main(["train", *tiny, f"--run={tmp_path}"])
+    assert raised.value.__cause__ is error
+
+
 def test_an_evaluation(begun, fills_up, snapshot, capsys):
     assert main(["evaluate", f"--run={begun}", "--checkpoint=last"]) == 0
     before = snapshot(begun)
