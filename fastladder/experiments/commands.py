@@ -15,6 +15,7 @@ from fastladder.experiments.callbacks import RunRecord
 from fastladder.experiments.configuration import (
     add_data_arguments,
     configuration_of,
+    in_its_file,
     make_parser,
     parse,
     parse_training,
@@ -45,7 +46,8 @@ def train_command(arguments: list[str]) -> int:
     if folder.last.exists() and not options.resume:
         raise RunError(f"{folder.path}: holds a run already; --resume goes on with it, --run names another folder")
     configuration = configuration_of(options)
-    task, data = MOVING_DIGITS.build(configuration, data_dir=options.data_dir, download=options.download)
+    with in_its_file(options, arguments):
+        task, data = MOVING_DIGITS.build(configuration, data_dir=options.data_dir, download=options.download)
     console = Console()
     record = RunRecord(MOVING_DIGITS.name, configuration, environment(configuration["seed"]))
     try:

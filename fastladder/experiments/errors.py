@@ -1,5 +1,6 @@
 """What can go wrong with a run."""
 
+from argparse import ArgumentTypeError
 from typing import Any
 
 from torch import Tensor
@@ -7,6 +8,10 @@ from torch import Tensor
 
 class RunError(ValueError):
     """A run that cannot be done as asked. One line says what came and the remedy."""
+
+
+class OptionError(ArgumentTypeError, ValueError):
+    """A value that an option does not take, on the command line or in a file. One line says what is needed."""
 
 
 class NonFiniteCostError(ArithmeticError):

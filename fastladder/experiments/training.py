@@ -31,7 +31,8 @@ from fastladder.experiments.errors import NonFiniteCostError, RunError
 from fastladder.experiments.experiment import Experiment
 from fastladder.experiments.files import DISK, WriteError, write
 
-# What a resumed run may have otherwise: where it runs. All else decides the numbers.
+# What a resumed run may have otherwise: where it runs, and what runs from before have although it had no effect. All
+# else decides the numbers.
 PLACE = ("accelerator", "devices", "num_nodes", "strategy", "log_every_n_steps")
 
 # Lightning's warnings that are of no use here.
@@ -247,9 +248,11 @@ def evaluate(task: LightningModule, data: LightningDataModule, options: dict[str
 
 @contextmanager
 def interruptible(trainer: Trainer) -> Iterator[None]:
-    """Ctrl-C is KeyboardInterrupt again, where Lightning makes SystemExit of it."""
+    """Ctrl-C is KeyboardInterrupt again, where Lightning makes SystemExit of it, and what it refuses is a RunError."""
     try:
         yield
+    except MisconfigurationException as error:
+        raise RunError("trainer: " + " ".join(str(error).split())) from None
     except SystemExit:
         if not trainer.interrupted:
             raise
@@ -286,5 +289,5 @@ def make_trainer(options: dict[str, Any], *, callbacks: Sequence[Callback] = (),
             enable_model_summary=False,
             use_distributed_sampler=False,
         )
-    except (MisconfigurationException, TypeError, ValueError) as error:
+    except (ImportError, MisconfigurationException, TypeError, ValueError) as error:
         raise RunError("trainer: " + " ".join(str(error).split())) from None

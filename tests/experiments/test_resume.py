@@ -105,6 +105,18 @@ def test_the_best_checkpoint_survives_a_move(tiny, tmp_path):
     assert (tmp_path / "b" / "best.ckpt").read_bytes() == best
 
 
+def test_a_run_from_before_resumes_although_an_option_is_gone(tiny, tmp_path):
+    options = ["train", *tiny, "--trainer.max_epochs=1", f"--run={tmp_path}"]
+    assert main(options) == 0
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    checkpoint[RECORD]["configuration"]["trainer"]["log_every_n_steps"] = 50
+    del checkpoint[RECORD]["experiment"]
+    for name in ("best.ckpt", "last.ckpt"):
+        torch.save(checkpoint, tmp_path / name)
+    assert main(["evaluate", f"--run={tmp_path}"]) == 0
+    assert main([*options, "--resume"]) == 0
+
+
 def test_resuming_a_finished_run_changes_nothing(unbroken, tiny):
     before = numbers(unbroken)
     assert main(["train", *tiny, f"--run={unbroken}", "--resume"]) == 0

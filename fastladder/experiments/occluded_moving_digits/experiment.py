@@ -1,5 +1,6 @@
 """Occluded moving digits as an experiment: a task and data of one configuration."""
 
+from fastladder.experiments.errors import RunError
 from fastladder.experiments.experiment import Configuration, Experiment
 from fastladder.experiments.occluded_moving_digits.data import MovingDigitsData, sequences_of
 from fastladder.experiments.occluded_moving_digits.task import MovingDigitsTask
@@ -7,7 +8,10 @@ from fastladder.experiments.occluded_moving_digits.task import MovingDigitsTask
 
 def make_data(configuration: Configuration, *, folder: str | None, download: bool) -> MovingDigitsData:
     """The sequences."""
-    return MovingDigitsData(**configuration["data"], folder=folder, download=download, seed=configuration["seed"])
+    data = MovingDigitsData(**configuration["data"], folder=folder, download=download, seed=configuration["seed"])
+    if data.batch_size < 2:
+        raise RunError(f"batch_size: got {data.batch_size}, needs 2 or more, as the networks normalise every batch")
+    return data
 
 
 def make_task(configuration: Configuration) -> MovingDigitsTask:
