@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from fastladder import __version__, backends, info
 from fastladder.data.idx import DataError
-from fastladder.experiments.errors import NonFiniteCostError, RunError
+from fastladder.experiments.errors import NonFiniteCostError, RunError, extra_packages
 
 COMMANDS = {
     "demo": ("fastladder.experiments.demo", "train a small network in five minutes and show what it learned"),
@@ -71,12 +71,8 @@ def _run(arguments: list[str]) -> int:
     if module is None:
         return _doctor(parsed.arguments)
     _check_backend()
-    try:
+    with extra_packages(parsed.command):
         commands_module = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "fastladder":
-            raise
-        raise RunError(f"{parsed.command} needs the package {error.name}: pip install 'fastladder[train]'") from None
     return getattr(commands_module, f"{parsed.command}_command")(parsed.arguments)
 
 

@@ -114,6 +114,19 @@ def test_nobody_reads_what_is_printed():
     assert (done.returncode, done.stderr) == (1, "")
 
 
+def test_a_network_is_loaded_without_a_package_that_is_needed():
+    done = python("""
+import sys
+sys.modules["lightning"] = None
+from fastladder.experiments import load
+try:
+    load("nowhere")
+except ValueError as error:
+    print(error)
+""")
+    assert done.stdout == "load needs the package lightning: pip install 'fastladder[train]'\n", done.stderr
+
+
 def test_the_experiments_are_light_until_a_network_is_loaded():
     done = python("""
 import sys

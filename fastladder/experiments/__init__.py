@@ -21,8 +21,10 @@ def load(run: str | os.PathLike[str]) -> "nn.Module":
 
     Raises:
         fastladder.experiments.errors.RunError: there is no run, it is damaged, or it is of a version whose networks
-            were other ones.
+            were other ones; or a package is absent that it needs.
     """
-    from fastladder.experiments.saved import load  # what it needs takes seconds to import
+    from fastladder.experiments.errors import extra_packages
 
-    return load(os.fspath(run))
+    with extra_packages("load"):
+        from fastladder.experiments.saved import load_network  # what it needs takes seconds to import
+    return load_network(os.fspath(run))

@@ -112,9 +112,9 @@ def scores_table(title: str, scores: dict[str, Any]) -> Table:
 
 def label(name: str) -> str:
     """What a score is called. Of scores of every iteration, such as "ami_3", the number comes last."""
-    score, _, turn = name.rpartition("_")
-    if turn.isdecimal():
-        return f"{label(score)}, iteration {turn}"
+    score, _, iteration = name.rpartition("_")
+    if iteration.isdecimal():
+        return f"{label(score)}, iteration {iteration}"
     return LABELS.get(name, name.replace("_", " "))
 
 

@@ -150,7 +150,7 @@ def _any_checkpoint(run: Path) -> Path:
     raise RunError(f"{run}: holds no checkpoint, neither best.ckpt nor last.ckpt{there}")
 
 
-def load(run: str | Path) -> nn.Module:
+def load_network(run: str | Path) -> nn.Module:
     """The trained network of a run; see `fastladder.experiments.load`."""
     saved = read_run(Path(run).expanduser())
     network: nn.Module = saved.task().eval().evaluated

@@ -20,10 +20,10 @@ def make_task(configuration: Configuration) -> MovingDigitsTask:
     return MovingDigitsTask(**configuration["model"], frame_size=config.frame_size, frames=frames)
 
 
-def without_mnist(configuration: Configuration) -> str:
+def why_not_mnist(configuration: Configuration) -> str:
     """By what the sequences are not of MNIST."""
     source = configuration["data"].get("source", "bundled")
     return "" if source == "mnist" else f"data.source {source!r}, only with 'mnist'"
 
 
-MOVING_DIGITS = Experiment("occluded_moving_digits", make_data, make_task, without_mnist, judged_by="best")
+MOVING_DIGITS = Experiment("occluded_moving_digits", make_data, make_task, why_not_mnist, judged_by="best")

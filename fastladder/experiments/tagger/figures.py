@@ -153,7 +153,7 @@ def plot_groups(shown: Sequence[Example], path: Path) -> None:
                 "image",
                 "reconstruction",
                 "groups",
-                *(f"m, z after {turn + 1}" for turn in range(len(places) - 3)),
+                *(f"m, z after {iteration + 1}" for iteration in range(len(places) - 3)),
             ]
             for title, place in zip(titles, places, strict=True):
                 axis.text(place, -3, title, ha="center", fontsize=9)

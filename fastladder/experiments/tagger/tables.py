@@ -45,8 +45,8 @@ SCALES = {
     ),
 }
 
-AMI = tuple(Column(f"ami_{turn}", f"AMI {turn}") for turn in (1, 3, 5))
-COSTS = tuple(Column(f"cost_{turn}", f"cost {turn}", digits=3) for turn in (1, 3, 5))
+AMI = tuple(Column(f"ami_{iteration}", f"AMI {iteration}") for iteration in (1, 3, 5))
+COSTS = tuple(Column(f"cost_{iteration}", f"cost {iteration}", digits=3) for iteration in (1, 3, 5))
 
 TABLE1 = Table(
     name="tagger-table1",
@@ -65,7 +65,7 @@ LAYER = {"norm": "layer"}
 TRANSFER = Table(
     name="tagger-transfer",
     title="Shapes, one network with other groups, objects and iterations (Tagger, Fig. 4, examples A to C)",
-    columns=tuple(Column(f"ami_{turn}", f"AMI {turn}") for turn in (1, 3, 5, 10)),
+    columns=tuple(Column(f"ami_{iteration}", f"AMI {iteration}") for iteration in (1, 3, 5, 10)),
     rows=tuple(
         Row(
             name,
