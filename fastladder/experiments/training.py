@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import tempfile
 import threading
 import warnings
@@ -220,6 +221,8 @@ def train(
     except (WriteError, OSError) as error:
         if isinstance(error, OSError) and not folder.refuses(error):
             raise RuntimeError(f"the training failed: {error}") from error
+        if not trainer.is_global_zero:
+            sys.exit(2)  # the first process says it
         reason = error if isinstance(error, WriteError) else f"{error.filename or folder.path}: {error.strerror}"
         good = f"the last good checkpoint is {folder.last}" if folder.last.exists() else "there is no checkpoint"
         raise RunError(f"{reason}; {good}") from None

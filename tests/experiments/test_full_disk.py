@@ -1,5 +1,7 @@
 """A full disk ends a command with one line and exit code 2, and costs nothing that was there."""
 
+import subprocess
+import sys
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -94,6 +96,29 @@ def test_what_is_not_of_the_disk_keeps_its_traceback(error, tiny, tmp_path, monk
     with pytest.raises(RuntimeError, match="the training failed") as raised:
         main(["train", *tiny, f"--run={tmp_path}"])
     assert raised.value.__cause__ is error
+
+
+def test_a_checkpoint_of_several_processes(tiny, tmp_path):
+    """The others do not say how they lost the one that writes."""
+    script = tmp_path / "train.py"
+    processes = ["--trainer.devices=2", "--trainer.strategy=ddp", f"--run={tmp_path / 'run'}"]
+    script.write_text(f"""
+import resource, sys
+from fastladder.cli import main
+from fastladder.experiments.occluded_moving_digits import MovingDigitsTask
+original = MovingDigitsTask.training_step
+def step(self, batch, index):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+    return original(self, batch, index)
+MovingDigitsTask.training_step = step
+sys.exit(main({["train", *tiny, *processes]}))
+""")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2, done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("fastladder: ")]
+    assert len(said) == 1, done.stderr
+    assert "best.ckpt: cannot be written (File too large)" in said[0]
+    assert "Traceback" not in done.stderr
 
 
 def test_an_evaluation(begun, fills_up, snapshot, capsys):
