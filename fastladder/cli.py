@@ -2,13 +2,14 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from fastladder import __version__, backends, info
 from fastladder.data.idx import DataError
-from fastladder.experiments.errors import NonFiniteCostError, RunError
+from fastladder.experiments.errors import NonFiniteCostError, RunError, extra_packages
 
 COMMANDS = {
     "demo": ("fastladder.experiments.demo", "train a small network in five minutes and show what it learned"),
@@ -35,7 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     line on the standard error.
     """
     try:
-        return _run(sys.argv[1:] if arguments is None else list(arguments))
+        try:
+            return _run(sys.argv[1:] if arguments is None else list(arguments))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads on, as in `fastladder doctor | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+        return FAILURE
     except (DataError, RunError) as error:
         code, message = USAGE, str(error)
     except NonFiniteCostError as error:
@@ -64,12 +71,8 @@ def _run(arguments: list[str]) -> int:
     if module is None:
         return _doctor(parsed.arguments)
     _check_backend()
-    try:
+    with extra_packages(parsed.command):
         commands_module = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "fastladder":
-            raise
-        raise RunError(f"{parsed.command} needs the package {error.name}: pip install 'fastladder[train]'") from None
     return getattr(commands_module, f"{parsed.command}_command")(parsed.arguments)
 
 

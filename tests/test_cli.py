@@ -105,6 +105,28 @@ def test_what_the_system_refuses_is_one_line(error, said, monkeypatch, capsys):
     assert capsys.readouterr().err == f"fastladder: {said}\n"
 
 
+def test_nobody_reads_what_is_printed():
+    code = "import sys; from fastladder.cli import main; sys.exit(main(['doctor']))"
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer) as end:
+        done = subprocess.run([sys.executable, "-c", code], stdout=end, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_network_is_loaded_without_a_package_that_is_needed():
+    done = python("""
+import sys
+sys.modules["lightning"] = None
+from fastladder.experiments import load
+try:
+    load("nowhere")
+except ValueError as error:
+    print(error)
+""")
+    assert done.stdout == "load needs the package lightning: pip install 'fastladder[train]'\n", done.stderr
+
+
 def test_the_experiments_are_light_until_a_network_is_loaded():
     done = python("""
 import sys

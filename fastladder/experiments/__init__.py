@@ -11,8 +11,8 @@ def load(run: str | os.PathLike[str]) -> "nn.Module":
     """The trained network of a run of `fastladder train`, `demo` or `reproduce`, ready for use. No data is needed.
 
     Args:
-        run: the folder of a run, of which it is the best checkpoint, or the last where there is no best; or the path of
-            a checkpoint.
+        run: the folder of a run, of which it is the checkpoint that `fastladder evaluate` and `reproduce` judge it by;
+            or the path of a checkpoint.
 
     Returns:
         The network, on the CPU and in evaluation mode: a network of `fastladder.models`, such as
@@ -21,8 +21,10 @@ def load(run: str | os.PathLike[str]) -> "nn.Module":
 
     Raises:
         fastladder.experiments.errors.RunError: there is no run, it is damaged, or it is of a version whose networks
-            were other ones.
+            were other ones; or a package is absent that it needs.
     """
-    from fastladder.experiments.saved import load  # what it needs takes seconds to import
+    from fastladder.experiments.errors import extra_packages
 
-    return load(os.fspath(run))
+    with extra_packages("load"):
+        from fastladder.experiments.saved import load_network  # what it needs takes seconds to import
+    return load_network(os.fspath(run))

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import distributed
 
+from fastladder.experiments.files import WriteError
 from fastladder.experiments.schedules import learning_rate
 
 RECORD = "fastladder"  # where a checkpoint keeps its RunRecord
@@ -67,6 +68,37 @@ class RunRecord(Callback):
         self.history = list(checkpoint[RECORD]["history"])
 
 
+def save_checkpoint(trainer: Trainer, path: Path) -> None:
+    """Writes a checkpoint, on one process for all.
+
+    Raises:
+        WriteError: it cannot be written; on all processes, where the others would wait for the one that writes.
+    """
+    failure: WriteError | None = None
+    try:
+        trainer.save_checkpoint(path)
+    except WriteError as error:
+        failure = error
+        trainer.strategy.barrier()  # where the others are
+    if (failure := trainer.strategy.broadcast(failure)) is not None:
+        raise failure
+
+
+class BestCheckpoint(Checkpoint):
+    """Keeps one checkpoint: of the epoch with the least cost in validation.
+
+    What the least was is read off the record, which goes wherever the run is moved to.
+    """
+
+    def __init__(self, path: Path, record: RunRecord) -> None:
+        self.path, self.record = path, record
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        *before, cost = (epoch["valid/cost"] for epoch in self.record.history)
+        if all(cost < earlier for earlier in before):
+            save_checkpoint(trainer, self.path)
+
+
 class LastCheckpoint(Checkpoint):
     """Keeps one checkpoint: of the start of the training, and then of the end of every epoch.
 
@@ -79,10 +111,10 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step == 0:
-            trainer.save_checkpoint(self.path)
+            save_checkpoint(trainer, self.path)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        trainer.save_checkpoint(self.path)
+        save_checkpoint(trainer, self.path)
 
 
 class Deadline(Callback):

@@ -15,14 +15,16 @@ from fastladder.experiments.callbacks import RunRecord
 from fastladder.experiments.configuration import (
     add_data_arguments,
     configuration_of,
+    in_its_file,
     make_parser,
     parse,
     parse_training,
+    user_path,
 )
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.files import write_json
 from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
-from fastladder.experiments.saved import find_checkpoint, read_run
+from fastladder.experiments.saved import read_run
 from fastladder.experiments.training import RunFolder, evaluate, train
 from fastladder.info import environment
 
@@ -44,7 +46,8 @@ def train_command(arguments: list[str]) -> int:
     if folder.last.exists() and not options.resume:
         raise RunError(f"{folder.path}: holds a run already; --resume goes on with it, --run names another folder")
     configuration = configuration_of(options)
-    task, data = MOVING_DIGITS.build(configuration, data_dir=options.data_dir, download=options.download)
+    with in_its_file(options, arguments):
+        task, data = MOVING_DIGITS.build(configuration, data_dir=options.data_dir, download=options.download)
     console = Console()
     record = RunRecord(MOVING_DIGITS.name, configuration, environment(configuration["seed"]))
     try:
@@ -67,23 +70,22 @@ def interrupted(command: str, arguments: list[str], folder: RunFolder) -> int:
 
 
 def evaluate_command(arguments: list[str]) -> int:
-    """Prints the scores of a run of any experiment on its test set, and stores them in its folder."""
+    """Prints the scores of a run of any experiment on its test set, and stores them beside its checkpoint."""
     parser = ArgumentParser(
         prog="fastladder evaluate",
         description="Evaluates a run of train, demo or reproduce on its test set.",
         exit_on_error=False,
     )
-    parser.add_argument("--run", type=str, default="runs/train", help="folder of the run")
-    help_text = "best, last, or the path of a checkpoint; else the best, or the last where there is no best"
-    parser.add_argument("--checkpoint", type=str | None, help=help_text)
+    parser.add_argument("--run", type=user_path, default="runs/train", help="folder of the run")
+    help_text = "best, last, or the path of a checkpoint; else the one that stands for the run"
+    parser.add_argument("--checkpoint", type=user_path, help=help_text)
     add_data_arguments(parser)
     options = parse(parser, arguments)
     folder = RunFolder(options.run)
     named = {None: folder.path, "best": folder.best, "last": folder.last}
-    saved = read_run(find_checkpoint(named.get(options.checkpoint) or Path(options.checkpoint)))
+    saved = read_run(named.get(options.checkpoint) or Path(options.checkpoint))
     configuration = saved.configuration
     task, data = saved.build(data_dir=options.data_dir, download=options.download)
-    folder.open()
     scores = evaluate(task, data, {**configuration["trainer"], "devices": 1, "num_nodes": 1, "strategy": "auto"})
     result = {
         "experiment": saved.experiment.name,
@@ -93,8 +95,8 @@ def evaluate_command(arguments: list[str]) -> int:
         "configuration": configuration,
         "environment": environment(configuration["seed"]),
     }
-    write_json(folder.path / "evaluation.json", result)
     Console().print(scores_table(f"{saved.path}, test", scores))
+    write_json(saved.path.parent / "evaluation.json", result)
     return 0
 
 
@@ -110,9 +112,9 @@ def scores_table(title: str, scores: dict[str, Any]) -> Table:
 
 def label(name: str) -> str:
     """What a score is called. Of scores of every iteration, such as "ami_3", the number comes last."""
-    score, _, turn = name.rpartition("_")
-    if turn.isdecimal():
-        return f"{label(score)}, iteration {turn}"
+    score, _, iteration = name.rpartition("_")
+    if iteration.isdecimal():
+        return f"{label(score)}, iteration {iteration}"
     return LABELS.get(name, name.replace("_", " "))
 
 

@@ -1,18 +1,22 @@
 """Command-line options and YAML configurations."""
 
 import inspect
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 from lightning.pytorch import Trainer
 
-from fastladder.experiments.effects import check_effects
-from fastladder.experiments.errors import RunError
+from fastladder.experiments.effects import check_effects, given_options
+from fastladder.experiments.errors import OptionError, RunError
 from fastladder.experiments.occluded_moving_digits import MovingDigitsData, MovingDigitsTask
 from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
-from fastladder.experiments.yaml_files import read_yaml
+from fastladder.experiments.yaml_files import YamlFile, read_yaml
 
 CONFIGURATIONS = Path(__file__).parent / "configs"
 
@@ -24,14 +28,14 @@ TRAINER_OPTIONS = {
     "strategy",
     "precision",
     "max_epochs",
-    "accumulate_grad_batches",
     "gradient_clip_val",
     "gradient_clip_algorithm",
     "deterministic",
     "benchmark",
-    "log_every_n_steps",
 }
+RETIRED = {"trainer.log_every_n_steps"}  # configurations from before have it; it never had an effect
 
+SECTIONS = ("data", "model", "trainer")
 LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
 
 
@@ -41,13 +45,40 @@ class ConfigurationFile(ActionConfigFile):
     def __call__(self, parser: Any, config: Any, value: Any, option_string: str | None = None) -> None:
         shipped = CONFIGURATIONS / f"{value}.yaml"
         path = shipped if shipped.is_file() else Path(value)
-        experiment = read_yaml(path).get("experiment", MOVING_DIGITS.name)
+        file = read_yaml(path)
+        experiment = file.content.get("experiment", MOVING_DIGITS.name)
         if experiment != MOVING_DIGITS.name:
             raise RunError(f"{path}: is of the experiment {experiment}, needs one of {MOVING_DIGITS.name}")
+        options = dict(options_in(file, set(parser.get_defaults().keys()) - {self.dest}))
         try:
-            super().__call__(parser, config, str(path), option_string)
+            super().__call__(parser, config, yaml.safe_dump(options), option_string)
         except Exception as error:  # as in parse
-            raise RunError(f"{path}: {error}") from None
+            *_, name, message = ["", *re.split(r'Parser key "([^"]+)":\s+', str(error))]
+            raise RunError(f"{file.place(name)}: {name}: {message}") from None
+        config[self.dest][-1] = str(path)
+
+
+def options_in(file: YamlFile, known: set[str]) -> Iterator[tuple[str, Any]]:
+    """The options in a file, with their full names, such as "model.network".
+
+    Args:
+        file: what was read.
+        known: the full names of all options.
+
+    Raises:
+        RunError: there is an unknown one, or a value where a section has to be; the message names file and line.
+    """
+    waiting = list(file.content.items())
+    while waiting:
+        name, value = waiting.pop(0)
+        if name in known:
+            yield name, value
+        elif any(each.startswith(f"{name}.") for each in known):
+            if not isinstance(value, dict):
+                raise RunError(f"{file.place(name)}: {name}: got {value!r}, needs a section of lines key: value")
+            waiting += [(f"{name}.{key}", inner) for key, inner in value.items()]
+        elif name not in RETIRED:
+            raise RunError(f"{file.place(name)}: {name}: is no option; fastladder train --help lists them")
 
 
 def make_parser(command: str, description: str) -> ArgumentParser:
@@ -63,7 +94,7 @@ def make_parser(command: str, description: str) -> ArgumentParser:
     parser.add_argument("--config", action=ConfigurationFile, help=f"YAML file, or one of {names}; options override it")
     experiment = MOVING_DIGITS.name
     parser.add_argument("--experiment", choices=[experiment], default=experiment, help="others: fastladder reproduce")
-    parser.add_argument("--run", type=str, default=f"runs/{command}", help="folder of the run")
+    parser.add_argument("--run", type=user_path, default=f"runs/{command}", help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in that folder")
     parser.add_argument("--minutes", type=float | None, help="stop after the first epoch that ends later than this")
     parser.add_argument("--seed", type=int, default=0, help="of weights, trajectories and order")
@@ -75,22 +106,38 @@ def make_parser(command: str, description: str) -> ArgumentParser:
     for name in LIMITS:
         help_text = "how many batches of an epoch (1), or which share of them (1.0)"
         parser.add_argument(f"--trainer.{name}", type=batch_limit, help=help_text)
+    parser.add_argument("--trainer.accumulate_grad_batches", type=batch_count, default=1, help="batches in a step")
     return parser
 
 
+def user_path(value: str | None) -> str | None:
+    """A path as it is given: ~ is the home folder, also where no shell sees it, as in --run=~/x or a file."""
+    return None if value is None else os.path.expanduser(value)
+
+
 def batch_limit(value: Any) -> int | float | None:
-    """Reads 1 as one batch and 1.0 as all of them.
+    """Reads 1 as one batch and 1.0 as all of them. None of them is no training, and no number to judge one by.
 
     Lightning's own annotation, Union[int, float], does not: typing may answer Union[float, int] from its cache.
     """
     if value is None:
         return None
-    return int(value) if str(value).isdigit() else float(value)
+    limit = int(value) if str(value).isdigit() else float(value)
+    if not limit > 0:
+        raise OptionError(f"got {value}, needs more than 0")
+    return limit
+
+
+def batch_count(value: Any) -> int:
+    """Reads a number of batches."""
+    if not str(value).isdigit() or int(value) < 1:
+        raise OptionError(f"got {value}, needs 1 or more")
+    return int(value)
 
 
 def add_data_arguments(parser: ArgumentParser) -> None:
     """Where MNIST comes from. It does not decide the numbers, so it is no part of a run's configuration."""
-    parser.add_argument("--data-dir", type=str | None, help="folder with the four idx files of MNIST")
+    parser.add_argument("--data-dir", type=user_path, help="folder with the four idx files of MNIST")
     parser.add_argument("--download", action="store_true", help="fetch MNIST if it is not there")
 
 
@@ -119,7 +166,22 @@ def parse_training(parser: ArgumentParser, arguments: list[str]) -> Namespace:
     return options
 
 
+@contextmanager
+def in_its_file(options: Namespace, arguments: list[str]) -> Iterator[None]:
+    """Says of a value that is refused later, as by a network, in which line of which file of --config it stands."""
+    try:
+        yield
+    except RunError as error:
+        name, colon, _ = str(error).partition(": ")
+        full = next((f"{section}.{name}" for section in SECTIONS if name in options[section]), name)
+        if colon and f"--{full}" not in given_options(arguments):
+            for path in reversed(options.config or []):
+                file = read_yaml(Path(path))
+                if full in file.lines:
+                    raise RunError(f"{file.place(full)}: {error}") from None
+        raise
+
+
 def configuration_of(options: Namespace) -> dict[str, Any]:
     """All options that decide the numbers, as plain values."""
-    sections = ("data", "model", "trainer")
-    return {"seed": options.seed, **{name: options[name].as_dict() for name in sections}}
+    return {"seed": options.seed, **{name: options[name].as_dict() for name in SECTIONS}}

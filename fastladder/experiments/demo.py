@@ -12,13 +12,13 @@ from rich.table import Table
 from fastladder import backends
 from fastladder.experiments.callbacks import RunRecord
 from fastladder.experiments.commands import interrupted, scores_table
-from fastladder.experiments.configuration import configuration_of, make_parser, parse_training
+from fastladder.experiments.configuration import configuration_of, in_its_file, make_parser, parse_training
 from fastladder.experiments.figures import plot_learning_curves, plot_predictions
 from fastladder.experiments.files import write_json
 from fastladder.experiments.occluded_moving_digits import MovingDigitsData, MovingDigitsTask
 from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
 from fastladder.experiments.speed import training_step_seconds
-from fastladder.experiments.training import RunFolder, evaluate, train
+from fastladder.experiments.training import RunFolder, evaluate, load_weights, read_checkpoint, train
 from fastladder.info import environment
 
 MINUTES = 5.0
@@ -32,7 +32,7 @@ def demo_command(arguments: list[str]) -> int:
     folder = RunFolder(options.run)
     console = Console()
     try:
-        result = run(options, folder, console)
+        result = run(options, arguments, folder, console)
     except KeyboardInterrupt:
         return interrupted("demo", arguments, folder)
     write_json(folder.path / "result.json", result)
@@ -40,10 +40,11 @@ def demo_command(arguments: list[str]) -> int:
     return 0
 
 
-def run(options: Namespace, folder: RunFolder, console: Console) -> dict[str, Any]:
+def run(options: Namespace, arguments: list[str], folder: RunFolder, console: Console) -> dict[str, Any]:
     """The demonstration itself. Answers its numbers, with what is needed to get them again."""
     configuration = configuration_of(options)
-    task, data = MOVING_DIGITS.build(configuration, data_dir=options.data_dir, download=options.download)
+    with in_its_file(options, arguments):
+        task, data = MOVING_DIGITS.build(configuration, data_dir=options.data_dir, download=options.download)
     record = RunRecord(MOVING_DIGITS.name, configuration, environment(configuration["seed"]))
     parameters = sum(parameter.numel() for parameter in task.parameters())
     console.print(
@@ -56,7 +57,10 @@ def run(options: Namespace, folder: RunFolder, console: Console) -> dict[str, An
     train(task, data, record, folder, resume=options.resume, minutes=options.minutes, console=console)
     seconds = time.perf_counter() - start
     history = folder.history()
+    judged = folder.judged(MOVING_DIGITS)
+    load_weights(task, read_checkpoint(judged), judged)
     scores = evaluate(task, data, configuration["trainer"])
+    task.float()  # whatever --trainer.precision made of it
     plot_learning_curves(history, folder.path / "learning_curves.png")
     if task.network.predict:
         plot_predictions(task.network.cpu(), data.test, folder.path / "predictions.png")

@@ -3,68 +3,59 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import yaml
 from jsonargparse import Namespace
 
 from fastladder.experiments.errors import RunError
 
 
 class Void(NamedTuple):
-    """When an option is void.
+    """When options are void.
 
     Attributes:
-        option: on the command line.
-        without_effect: whether it is, beside all others.
-        remedy: what gives it an effect.
+        options: on the command line.
+        without_effect: whether they are, beside all others.
+        remedy: what gives them an effect.
     """
 
-    option: str
+    options: tuple[str, ...]
     without_effect: Callable[[Namespace], bool]
     remedy: str
 
 
+OF_DECODER = ("feedback", "predict", "alignment", "init", "prediction_weight")
 VOIDS = (
     Void(
-        "--model.feedback",
-        lambda options: options.model.feedback and not options.model.decoder,
-        "needs --model.decoder true",
+        tuple(f"--model.{name}" for name in OF_DECODER),
+        lambda options: not options.model.decoder,
+        "--model.decoder true",
     ),
+    Void(("--model.prediction_weight",), lambda options: not options.model.predict, "--model.predict true"),
     Void(
-        "--model.predict",
-        lambda options: options.model.predict and not options.model.decoder,
-        "needs --model.decoder true",
-    ),
-    Void("--model.alignment", lambda options: not options.model.decoder, "needs --model.decoder true"),
-    Void("--model.init", lambda options: not options.model.decoder, "needs --model.decoder true"),
-    Void(
-        "--model.prediction_weight",
-        lambda options: not (options.model.decoder and options.model.predict),
-        "needs --model.decoder true and --model.predict true",
-    ),
-    Void(
-        "--model.learning_rate",
+        ("--model.learning_rate",),
         lambda options: isinstance(options.model.schedule, list),
-        "needs --model.schedule linear or halving",
+        "--model.schedule linear or halving",
     ),
     Void(
-        "--model.least_learning_rate",
+        ("--model.least_learning_rate",),
         lambda options: options.model.schedule != "halving",
-        "needs --model.schedule halving",
+        "--model.schedule halving",
     ),
     Void(
-        "--model.consistency_weight",
+        ("--model.consistency_weight",),
         lambda options: options.model.teacher_decay is None,
-        "needs --model.teacher_decay",
+        "--model.teacher_decay",
     ),
     Void(
-        "--trainer.gradient_clip_algorithm",
+        ("--trainer.gradient_clip_algorithm",),
         lambda options: options.trainer.gradient_clip_val is None,
-        "needs --trainer.gradient_clip_val",
+        "--trainer.gradient_clip_val",
     ),
 )
 
 
 def check_effects(options: Namespace, arguments: Sequence[str]) -> None:
-    """Checks that all options have an effect that were given one by one; a file may hold any.
+    """Checks that all options have an effect that were given on the command line; a file may hold any.
 
     Args:
         options: the values of all.
@@ -73,7 +64,20 @@ def check_effects(options: Namespace, arguments: Sequence[str]) -> None:
     Raises:
         RunError: one has none; the message says what would give it one.
     """
-    given = {argument.partition("=")[0] for argument in arguments}
-    for option, without_effect, remedy in VOIDS:
-        if option in given and without_effect(options):
-            raise RunError(f"{option}: has no effect, {remedy}")
+    given = given_options(arguments)
+    for void in VOIDS:
+        for option in void.options:
+            if option in given and void.without_effect(options):
+                raise RunError(f"{option}: has no effect, needs {void.remedy}")
+
+
+def given_options(arguments: Sequence[str]) -> set[str]:
+    """The names of the options on a command line, also of those that came together, as in --model '{init: ladder}'."""
+    given = set()
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, equals, value = argument.partition("=")
+        given.add(name)
+        if name in ("--data", "--model", "--trainer"):
+            content = yaml.safe_load(value if equals else following)
+            given.update(f"{name}.{key}" for key in (content if isinstance(content, dict) else ()))
+    return given

@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from lightning.pytorch import LightningDataModule, LightningModule
 
@@ -33,13 +33,15 @@ class Experiment(Generic[Task, Data]):
             `fingerprints()`: the sha256 of everything that decides it, for train, valid and test.
         task: from a configuration to the task, with initial weights from torch's own source of chance. No data is
             needed. Its attribute `evaluated` is the network that is judged.
-        without_mnist: from a configuration to that in it by which the data is not made of MNIST; empty: it is.
+        why_not_mnist: from a configuration to that in it by which the data is not made of MNIST; empty: it is.
+        judged_by: the checkpoint that stands for a run: that of the last epoch, or of the best where there is one.
     """
 
     name: str
     data: Callable[..., Data]
     task: Callable[[Configuration], Task]
-    without_mnist: Callable[[Configuration], str]
+    why_not_mnist: Callable[[Configuration], str]
+    judged_by: Literal["best", "last"] = "last"
 
     def build(
         self, configuration: Configuration, *, data_dir: str | None = None, download: bool = False
@@ -61,7 +63,7 @@ class Experiment(Generic[Task, Data]):
         Raises:
             RunError: it has none.
         """
-        reason = self.without_mnist(configuration)
+        reason = self.why_not_mnist(configuration)
         for option, given in (("--data-dir", data_dir is not None), ("--download", download)):
             if given and reason:
                 raise RunError(f"{option}: has no effect with {reason}")

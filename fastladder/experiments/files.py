@@ -1,17 +1,25 @@
 """Files that somebody keeps: whoever reads one, also after a crash, finds the old content or the new, and all of it."""
 
-import fcntl
+import errno
+import glob
 import io
 import json
 import os
+import secrets
+import stat
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastladder.experiments.errors import RunError
+from fastladder.experiments.errors import OptionError, RunError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+ABANDONED = 3600  # seconds
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}  # what a disk does to those who write
 
 
 class WriteError(RunError):
@@ -22,7 +30,8 @@ def write(path: Path, content: str | bytes | memoryview) -> None:
     """Writes a file whole or not at all: beside it first, and when that has reached the disk, in one step in its place.
 
     Args:
-        path: of the file, in a folder that is there. A link stays one; a device or a pipe is written to as it is.
+        path: of the file, in a folder that is there. A file that is replaced keeps its mode; a link stays one; a device
+            or a pipe is written to as it is.
         content: text becomes UTF-8.
 
     Raises:
@@ -30,11 +39,11 @@ def write(path: Path, content: str | bytes | memoryview) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     try:
-        target = path.resolve()
-        if target.exists() and not target.is_file():
-            target.write_bytes(data)
+        mode = _mode(path)
+        if mode is None or stat.S_ISREG(mode):
+            _replace(Path(os.path.realpath(path)), data, mode and stat.S_IMODE(mode))
         else:
-            _replace(target, data)
+            path.write_bytes(data)  # by this name: that of an unnamed pipe below /proc is none that can be opened
     except OSError as error:
         raise WriteError(f"{path}: cannot be written ({error.strerror})") from None
 
@@ -42,6 +51,23 @@ def write(path: Path, content: str | bytes | memoryview) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes a value as JSON, as `write` does."""
     write(path, json.dumps(value, indent=2) + "\n")
+
+
+def picture_path(value: str) -> str:
+    """A path on the command line for `write_figure`: an error is one before the work for the picture is done.
+
+    Raises:
+        OptionError: there is no such format, or no such folder.
+    """
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    path = Path(value).expanduser()
+    formats = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix and path.suffix[1:].lower() not in formats:
+        raise OptionError(f"{path}: cannot be written, needs one of the endings {', '.join(sorted(formats))}")
+    if not path.parent.is_dir():
+        raise OptionError(f"{path}: cannot be written, as there is no folder {path.parent}")
+    return str(path)
 
 
 def write_figure(path: Path, figure: "Figure", **options: Any) -> None:
@@ -63,22 +89,41 @@ def write_figure(path: Path, figure: "Figure", **options: Any) -> None:
     write(path, picture.getbuffer())
 
 
-def _replace(path: Path, data: bytes | memoryview) -> None:
-    scratch = path.with_name(f"{path.name}.partial")  # always this name: what a killed process leaves is written over
-    folder = os.open(path.parent, os.O_RDONLY)
+def _mode(path: Path) -> int | None:
     try:
-        with suppress(OSError):  # not every file system has locks
-            fcntl.flock(folder, fcntl.LOCK_EX)  # until it is closed: one process at a time
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _replace(path: Path, data: bytes | memoryview, mode: int | None) -> None:
+    if mode is not None:
+        path.open("r+b").close()  # what may not be written to may not be replaced
+    _remove_abandoned(path)
+    # A name of its own, as several processes may write the file at once. The system gives it the umask's mode.
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with scratch.open("xb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    with suppress(OSError):  # not every file system can; the file itself is safe
+        folder = os.open(path.parent, os.O_RDONLY)
         try:
-            with scratch.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(scratch, path)
-        except BaseException:
-            scratch.unlink(missing_ok=True)
-            raise
-        with suppress(OSError):  # not every file system can; the file itself is safe
             os.fsync(folder)
-    finally:
-        os.close(folder)
+        finally:
+            os.close(folder)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Removes what killed processes left of this file, so long ago that nobody can still be writing it."""
+    for scratch in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        with suppress(OSError):
+            if time.time() - scratch.lstat().st_mtime > ABANDONED:
+                scratch.unlink()

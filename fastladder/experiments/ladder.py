@@ -9,7 +9,7 @@ from fastladder.experiments.tables import Attempt, Column, Outcome, Row, Scale, 
 from fastladder.experiments.tagger.classification_data import LabelledData
 from fastladder.experiments.tagger.classification_task import ClassificationTask
 from fastladder.experiments.tagger.classifiers import LadderClassifier
-from fastladder.experiments.tagger.data import image_shape, without_mnist
+from fastladder.experiments.tagger.data import image_shape, why_not_mnist
 from fastladder.models.ladder_levels import AvgPool, Conv, LadderRow, MaxPool
 from fastladder.models.ladder_recipes import (
     LADDER_CONV_SMALL_DENOISING,
@@ -43,12 +43,12 @@ def make_task(configuration: Configuration) -> ClassificationTask:
 
 
 FEW_LABELS = Experiment(
-    "few_labels", make_data, make_task, lambda configuration: without_mnist("digits", **configuration["data"])
+    "few_labels", make_data, make_task, lambda configuration: why_not_mnist("digits", **configuration["data"])
 )
 
 
 def train_and_judge(attempt: Attempt) -> Outcome:
-    """Trains a network and evaluates its last checkpoint."""
+    """Trains and evaluates a network."""
     return train_once(attempt, FEW_LABELS)
 
 

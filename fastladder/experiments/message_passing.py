@@ -12,7 +12,7 @@ from rich.console import Console
 from torch import Tensor
 
 from fastladder.experiments.configuration import parse
-from fastladder.experiments.files import write_figure
+from fastladder.experiments.files import picture_path, write_figure
 from fastladder.inference import (
     Gains,
     GaussianChain,
@@ -144,7 +144,7 @@ def message_passing_command(arguments: list[str]) -> int:
         description=message_passing_command.__doc__,
         exit_on_error=False,
     )
-    parser.add_argument("--output", type=str, default="message-passing.png", help="the picture")
+    parser.add_argument("--output", type=picture_path, default="message-passing.png", help="the picture")
     options = parse(parser, arguments)
     plot_message_passing(Path(options.output))
     Console().print(options.output, highlight=False, soft_wrap=True)

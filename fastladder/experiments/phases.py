@@ -48,14 +48,14 @@ class Phase:
         """The scores on the test set with the weights as they are."""
         return evaluate(self.task, self.data, self.configuration["trainer"])
 
-    def outcome(self, path: Path, *, complete: bool, before: Sequence["Phase"] = ()) -> Outcome:
-        """Evaluates a checkpoint on the test set.
+    def outcome(self, *, complete: bool, before: Sequence["Phase"] = ()) -> Outcome:
+        """Evaluates the checkpoint that stands for the run on the test set.
 
         Args:
-            path: of the checkpoint.
             complete: whether the attempt came to its end.
             before: the phases that led to this one; their steps and seconds count too.
         """
+        path = self.folder.judged(self.experiment)
         load_weights(self.task, read_checkpoint(path), path)
         scores = self.evaluate()
         histories = [phase.folder.history() for phase in (*before, self)]
@@ -71,10 +71,10 @@ class Phase:
 
 
 def train_once(attempt: Attempt, experiment: Experiment[Any, Any]) -> Outcome:
-    """Trains for as long as the attempt may, and evaluates the last checkpoint."""
+    """Trains for as long as the attempt may, and evaluates."""
     phase = Phase(attempt, experiment, attempt.configuration, attempt.folder)
     complete = phase.train(attempt.minutes)
-    return phase.outcome(phase.folder.last, complete=complete)
+    return phase.outcome(complete=complete)
 
 
 def minutes_until(end: float | None) -> float | None:

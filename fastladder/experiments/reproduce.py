@@ -8,7 +8,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
-from fastladder.experiments.configuration import add_data_arguments, parse
+from fastladder.experiments.configuration import add_data_arguments, parse, user_path
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.report import results_table, write_report
 from fastladder.experiments.results import Result, check_configuration, read_result, result_path, write_result
@@ -61,9 +61,9 @@ def make_parser() -> ArgumentParser:
     parser.add_argument("--scale", type=str, default="small", help="paper, or small: for two CPU cores in an hour")
     parser.add_argument("--seeds", type=int, default=1, help="how many runs of every row")
     parser.add_argument("--time-budget", type=float | None, help="minutes for all runs together, shared out evenly")
-    parser.add_argument("--runs", type=str, default="runs/reproduce", help="folder of checkpoints and logs")
-    parser.add_argument("--results", type=str, default="bench/results", help="folder of the results")
-    parser.add_argument("--report", type=str, default="RESULTS.md", help="file with the tables of all results")
+    parser.add_argument("--runs", type=user_path, default="runs/reproduce", help="folder of checkpoints and logs")
+    parser.add_argument("--results", type=user_path, default="bench/results", help="folder of the results")
+    parser.add_argument("--report", type=user_path, default="RESULTS.md", help="file with the tables of all results")
     parser.add_argument("--overwrite", action="store_true", help="train all over, and replace any result")
     add_data_arguments(parser)
     return parser

@@ -1,5 +1,7 @@
 """Runs that are there: which experiment they are of, and the networks they trained."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
@@ -7,6 +9,7 @@ from typing import Any, Generic
 import torch
 from torch import nn
 
+from fastladder.data.idx import DataError
 from fastladder.experiments.callbacks import RECORD
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.experiment import Configuration, Data, Experiment, Task, find_experiment
@@ -53,43 +56,83 @@ class SavedRun(Generic[Task, Data]):
             RunError: the weights are of another network, or an argument has no effect.
         """
         configuration = {**self.configuration, **(changes or {})}
-        task, data = self.experiment.build(configuration, data_dir=data_dir, download=download)
+        with self._its_errors():
+            task, data = self.experiment.build(configuration, data_dir=data_dir, download=download)
         load_weights(task, self.checkpoint, self.path)
         return task, data
 
+    def task(self) -> Task:
+        """The task with its trained weights. No data is needed.
 
-def read_run(path: Path) -> SavedRun[Any, Any]:
-    """Reads a checkpoint of any experiment; no code in it is executed.
+        Raises:
+            RunError: the configuration or the weights are of another version.
+        """
+        with self._its_errors(), torch.random.fork_rng([]):  # the initial weights are drawn for nothing
+            task = self.experiment.task(self.configuration)
+        load_weights(task, self.checkpoint, self.path)
+        return task
+
+    @contextmanager
+    def _its_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DataError:
+            raise
+        except RunError as error:
+            raise RunError(f"{self.path}: {error}") from None
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise RunError(f"{self.path}: has a configuration that this version does not take ({reason})") from None
+
+
+def read_run(run: Path) -> SavedRun[Any, Any]:
+    """Reads a run of any experiment; no code in it is executed.
+
+    Args:
+        run: a checkpoint, or the folder of a run, for which the checkpoint stands that its experiment is judged by.
 
     Raises:
         RunError: there is none, it is damaged, or it does not say of which experiment it is.
     """
-    checkpoint = read_checkpoint(path)
-    if "experiment" not in checkpoint[RECORD]:
-        raise RunError(f"{path}: does not say of which experiment it is, as it is from an older version; train it anew")
-    try:
-        return SavedRun(path, checkpoint, find_experiment(checkpoint[RECORD]["experiment"]))
-    except RunError as error:
-        raise RunError(f"{path}: {error}") from None
+    saved = _read(_any_checkpoint(run))
+    if run.is_dir() and (judged := RunFolder(run).judged(saved.experiment)) != saved.path:
+        return _read(judged)
+    return saved
 
 
-def read_run_of(experiment: Experiment[Task, Data], path: Path) -> SavedRun[Task, Data]:
-    """Reads a checkpoint of one experiment.
+def read_run_of(experiment: Experiment[Task, Data], run: Path) -> SavedRun[Task, Data]:
+    """Reads a run of one experiment.
 
     Raises:
         RunError: as of `read_run`, or it is of another experiment.
     """
-    run = read_run(path)
-    if run.experiment.name != experiment.name:
-        raise RunError(f"{path}: is of the experiment {run.experiment.name}, needs one of {experiment.name}")
-    return run
+    saved = read_run(run)
+    if saved.experiment.name != experiment.name:
+        raise RunError(f"{saved.path}: is of the experiment {saved.experiment.name}, needs one of {experiment.name}")
+    return saved
 
 
-def find_checkpoint(run: Path) -> Path:
-    """The checkpoint that stands for a run.
+def _read(path: Path) -> SavedRun[Any, Any]:
+    checkpoint = read_checkpoint(path)
+    try:
+        return SavedRun(path, checkpoint, find_experiment(_experiment_name(checkpoint[RECORD])))
+    except RunError as error:
+        raise RunError(f"{path}: {error}") from None
 
-    Args:
-        run: a checkpoint itself, or the folder of a run, of which it is the best, or the last where there is no best.
+
+def _experiment_name(record: dict[str, Any]) -> str:
+    if "experiment" in record:
+        return str(record["experiment"])
+    # It is from before experiments had names. All that train and demo made then were moving digits, which alone have
+    # these sections.
+    configuration = record["configuration"]
+    if configuration.keys() == {"seed", "data", "model", "trainer"} and "network" in configuration["model"]:
+        return "occluded_moving_digits"
+    raise RunError("does not say of which experiment it is, as it is from an older version; train it anew")
+
+
+def _any_checkpoint(run: Path) -> Path:
+    """A checkpoint of a run, or the one that is meant.
 
     Raises:
         RunError: there is none; the message says where below the folder there are any.
@@ -98,21 +141,17 @@ def find_checkpoint(run: Path) -> Path:
         return run
     if not run.is_dir():
         raise RunError(f"{run}: no such run or checkpoint")
-    if (path := RunFolder(run).checkpoint).is_file():
-        return path
+    folder = RunFolder(run)
+    for path in (folder.best, folder.last):
+        if path.is_file():
+            return path
     below = sorted({str(path.parent) for path in run.glob("*/*.ckpt")})
     there = f"; there are some in {', '.join(below)}" if below else ""
     raise RunError(f"{run}: holds no checkpoint, neither best.ckpt nor last.ckpt{there}")
 
 
-def load(run: str | Path) -> nn.Module:
+def load_network(run: str | Path) -> nn.Module:
     """The trained network of a run; see `fastladder.experiments.load`."""
-    saved = read_run(find_checkpoint(Path(run)))
-    try:
-        with torch.random.fork_rng([]):  # the initial weights are drawn for nothing
-            task = saved.experiment.task(saved.configuration)
-    except (TypeError, ValueError) as error:
-        raise RunError(f"{saved.path}: has a configuration that this version does not take ({error})") from None
-    load_weights(task, saved.checkpoint, saved.path)
-    network: nn.Module = task.eval().evaluated
+    saved = read_run(Path(run).expanduser())
+    network: nn.Module = saved.task().eval().evaluated
     return network

@@ -1,6 +1,8 @@
 """Training and evaluation with Lightning: run folders, checkpoints, loggers, and what a resumed run must agree on."""
 
 import logging
+import os
+import sys
 import tempfile
 import threading
 import warnings
@@ -12,13 +14,13 @@ from typing import Any
 import torch
 import yaml
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from fastladder.experiments.callbacks import (
     RECORD,
+    BestCheckpoint,
     Deadline,
     LastCheckpoint,
     LeaveProcessGroup,
@@ -27,9 +29,11 @@ from fastladder.experiments.callbacks import (
 )
 from fastladder.experiments.checkpoints import WholeCheckpoints
 from fastladder.experiments.errors import NonFiniteCostError, RunError
-from fastladder.experiments.files import WriteError, write
+from fastladder.experiments.experiment import Experiment
+from fastladder.experiments.files import DISK, WriteError, write
 
-# What a resumed run may have otherwise: where it runs. All else decides the numbers.
+# What a resumed run may have otherwise: where it runs, and what runs from before have although it had no effect. All
+# else decides the numbers.
 PLACE = ("accelerator", "devices", "num_nodes", "strategy", "log_every_n_steps")
 
 # Lightning's warnings that are of no use here.
@@ -50,10 +54,9 @@ class RunFolder:
         self.best = self.path / "best.ckpt"
         self.configuration = self.path / "config.yaml"
 
-    @property
-    def checkpoint(self) -> Path:
-        """The best checkpoint, or the last where there is no best."""
-        return self.best if self.best.exists() else self.last
+    def judged(self, experiment: Experiment[Any, Any]) -> Path:
+        """The checkpoint that stands for the run: by it the run is evaluated, drawn and loaded."""
+        return self.best if experiment.judged_by == "best" and self.best.exists() else self.last
 
     def open(self) -> None:
         """Makes the folder.
@@ -62,6 +65,11 @@ class RunFolder:
             RunError: nothing can be written there.
         """
         open_folder(self.path, "--run")
+
+    def refuses(self, error: OSError) -> bool:
+        """Whether an error is that something cannot be written there."""
+        place = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else Path()
+        return error.errno in DISK or self.path.absolute() in place.absolute().parents
 
     def history(self) -> list[dict[str, float]]:
         """The epochs up to the last checkpoint, as in `RunRecord`."""
@@ -92,9 +100,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises what its zip, pickle and storage readers happen to raise
-        reason = str(error).split("\n")[0]
+        reason = str(error).split("\n")[0].split(". ")[0]  # what follows is advice to trust the file
         raise RunError(f"{path}: not a sound checkpoint ({type(error).__name__}: {reason})") from None
-    if not isinstance(checkpoint, dict) or RECORD not in checkpoint:
+    record = checkpoint.get(RECORD) if isinstance(checkpoint, dict) and "state_dict" in checkpoint else None
+    if not isinstance(record, dict) or not {"configuration", "history"} <= record.keys():
         raise RunError(f"{path}: not a checkpoint of a fastladder run")
     return checkpoint
 
@@ -187,14 +196,7 @@ def train(
         load_weights(task, checkpoint, folder.last)
     callbacks: list[Callback] = [record, TrainingProgress(console), LastCheckpoint(folder.last)]
     if validate:
-        best = ModelCheckpoint(
-            folder.path,
-            "best",
-            monitor="valid/cost",
-            enable_version_counter=False,
-            save_on_train_epoch_end=True,
-        )
-        callbacks.insert(2, best)
+        callbacks.insert(2, BestCheckpoint(folder.best, record))
     else:
         options = {**options, "limit_val_batches": 0}
     deadline = Deadline(float("inf") if minutes is None else minutes)
@@ -208,14 +210,19 @@ def train(
         reload_dataloaders_every_n_epochs=1,
     )
     folder.open()
-    described = {"experiment": record.experiment, **record.configuration}
-    write(folder.configuration, yaml.safe_dump(described, sort_keys=False))
+    if trainer.is_global_zero:
+        described = {"experiment": record.experiment, **record.configuration}
+        write(folder.configuration, yaml.safe_dump(described, sort_keys=False))
     try:
         with interruptible(trainer), quiet_threads():
             trainer.fit(task, data, ckpt_path=folder.last if resume else None, weights_only=True)
     except NonFiniteCostError as error:
         raise NonFiniteCostError(f"{error}; the last good checkpoint is {folder.last}") from None
     except (WriteError, OSError) as error:
+        if isinstance(error, OSError) and not folder.refuses(error):
+            raise RuntimeError(f"the training failed: {error}") from error
+        if not trainer.is_global_zero:
+            sys.exit(2)  # the first process says it
         reason = error if isinstance(error, WriteError) else f"{error.filename or folder.path}: {error.strerror}"
         good = f"the last good checkpoint is {folder.last}" if folder.last.exists() else "there is no checkpoint"
         raise RunError(f"{reason}; {good}") from None
@@ -244,9 +251,11 @@ def evaluate(task: LightningModule, data: LightningDataModule, options: dict[str
 
 @contextmanager
 def interruptible(trainer: Trainer) -> Iterator[None]:
-    """Ctrl-C is KeyboardInterrupt again, where Lightning makes SystemExit of it."""
+    """Ctrl-C is KeyboardInterrupt again, where Lightning makes SystemExit of it, and what it refuses is a RunError."""
     try:
         yield
+    except MisconfigurationException as error:
+        raise RunError("trainer: " + " ".join(str(error).split())) from None
     except SystemExit:
         if not trainer.interrupted:
             raise
@@ -257,7 +266,7 @@ def interruptible(trainer: Trainer) -> Iterator[None]:
 def quiet_threads() -> Iterator[None]:
     """Keeps threads from printing how the disk was full: the logger whose thread it is says so in the training."""
     before = threading.excepthook
-    threading.excepthook = lambda failed: None if issubclass(failed.exc_type, OSError) else before(failed)
+    threading.excepthook = lambda failed: None if getattr(failed.exc_value, "errno", None) in DISK else before(failed)
     try:
         yield
     finally:
@@ -283,5 +292,5 @@ def make_trainer(options: dict[str, Any], *, callbacks: Sequence[Callback] = (),
             enable_model_summary=False,
             use_distributed_sampler=False,
         )
-    except (MisconfigurationException, TypeError, ValueError) as error:
+    except (ImportError, MisconfigurationException, TypeError, ValueError) as error:
         raise RunError("trainer: " + " ".join(str(error).split())) from None

@@ -1,6 +1,6 @@
 """YAML files that people write."""
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +8,36 @@ import yaml
 
 from fastladder.experiments.errors import RunError
 
+NAMES = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")  # what a key may be: no number and no "yes"
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The sections of a YAML file.
+
+@dataclass(frozen=True)
+class YamlFile:
+    """What is in a file.
+
+    Attributes:
+        path: of the file.
+        content: its sections.
+        lines: the line of every key, from 1, by its name with those of its sections, such as "model.widths.low".
+    """
+
+    path: Path
+    content: dict[str, Any]
+    lines: dict[str, int]
+
+    def place(self, name: str) -> str:
+        """File and line of a key, or of the section that it came to be in, as from an alias."""
+        while name and name not in self.lines:
+            name = name.rpartition(".")[0]
+        return f"{self.path}:{self.lines[name]}" if name else str(self.path)
+
+
+def read_yaml(path: Path) -> YamlFile:
+    """Reads a file of sections.
 
     Raises:
-        RunError: there is no such file, it is not sound, has something else than sections, or a key twice. The message
-            names file and line.
+        RunError: there is no such file, it is not sound, has something else than sections, a key twice, or one that is
+            no name. The message names file and line.
     """
     try:
         text = path.read_text()
@@ -22,10 +45,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         if not isinstance(root, yaml.MappingNode):
             got = "nothing" if root is None else f"a {root.id}"
             raise RunError(f"{path}:1: got {got}, needs lines of the form key: value")
-        for key, first in repeated_keys(root):
-            line = key.start_mark.line + 1
-            raise RunError(f"{path}:{line}: {key.value!r} is there twice, first in line {first.start_mark.line + 1}")
-        content: dict[str, Any] = yaml.safe_load(text)
+        return YamlFile(path, yaml.safe_load(text), _lines(path, root))
     except OSError as error:
         raise RunError(f"{path}: cannot be read ({error.strerror})") from None
     except yaml.MarkedYAMLError as error:
@@ -34,24 +54,26 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise RunError(f"{path}{line}: not sound YAML ({error.problem})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: not sound YAML ({' '.join(str(error).split())})") from None
-    return content
 
 
-def repeated_keys(root: yaml.Node) -> Iterator[tuple[yaml.ScalarNode, yaml.ScalarNode]]:
-    """Keys that are twice in a section, on any level, each with the first of its name."""
-    waiting, seen = [root], set()
+def _lines(path: Path, root: yaml.Node) -> dict[str, int]:
+    lines: dict[str, int] = {}
+    waiting, seen = [("", root)], set()
     while waiting:
-        node = waiting.pop()
+        prefix, node = waiting.pop()
         if id(node) in seen or isinstance(node, yaml.ScalarNode):
             continue
         seen.add(id(node))  # an alias stands for one node in several places, or in itself
         if isinstance(node, yaml.SequenceNode):
-            waiting += node.value
+            waiting += [(f"{prefix}{index}.", value) for index, value in enumerate(node.value)]
             continue
-        firsts: dict[str, yaml.ScalarNode] = {}
         for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in firsts:
-                    yield key, firsts[key.value]
-                firsts.setdefault(key.value, key)
-            waiting.append(value)
+            line, name = key.start_mark.line + 1, f"{prefix}{key.value}"
+            if key.tag not in NAMES:
+                raise RunError(f"{path}:{line}: got the key {key.value}, needs a name")
+            if name in lines:
+                first, second = sorted((lines[name], line))
+                raise RunError(f"{path}:{second}: {name!r} is there twice, first in line {first}")
+            lines[name] = line
+            waiting.append((f"{name}.", value))
+    return lines

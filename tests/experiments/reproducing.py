@@ -18,6 +18,6 @@ def result(place, table, row):
 
 
 def evaluate_and_load(run):
-    """What `fastladder evaluate` finds of a run's last checkpoint, and the network that Python gets of the run."""
-    assert main(["evaluate", f"--run={run}", "--checkpoint=last"]) == 0
+    """What `fastladder evaluate` finds of a run, and the network that Python gets of it."""
+    assert main(["evaluate", f"--run={run}"]) == 0
     return json.loads((run / "evaluation.json").read_text())["test"], load(run)

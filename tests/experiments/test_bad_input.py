@@ -59,6 +59,14 @@ def finished(tiny, tmp_path_factory):
         (["train", "--data.sequences_per_digit=0"], ["sequences_per_digit", "0"]),
         (["train", "--trainer.max_epochs=-1"], ["max_epochs", "-1"]),
         (["train", "--trainer.limit_val_batches=few"], ["limit_val_batches", "few"]),
+        (["train", "--trainer.limit_train_batches=0"], ["limit_train_batches: got 0, needs more than 0"]),
+        (["train", "--trainer.limit_val_batches=0"], ["limit_val_batches: got 0, needs more than 0"]),
+        (["demo", "--trainer.limit_test_batches=0.0"], ["limit_test_batches: got 0.0, needs more than 0"]),
+        (["train", "--trainer.accumulate_grad_batches=0"], ["accumulate_grad_batches: got 0, needs 1 or more"]),
+        (["train", "--trainer.precision=transformer-engine"], ["trainer", "transformer_engine"]),
+        (["train", "--data.view=reconstruction"], ["predict", "data.view reconstruction"]),
+        (["train", "--data.batch_size=1"], ["batch_size: got 1, needs 2 or more"]),
+        (["train", "--model.network=table5"], ["widths", "table5", "--model.widths null"]),
         (["train", "--trainer.precision=7"], ["trainer.precision", "7", "32-true"]),
         (["train", "--trainer.accelerator=abacus"], ["trainer", "abacus"]),
         (["train", "--minutes=0"], ["minutes", "0"]),
@@ -88,6 +96,11 @@ def test_configuration_file(text, word, refused, tmp_path, monkeypatch):
     (tmp_path / "mine.yaml").write_text(text)
     assert word in refused("train", "--config=mine.yaml", "--run=run")
     assert not (tmp_path / "run").exists()
+
+
+def test_what_lightning_refuses_when_the_training_begins(tiny, refused, tmp_path):
+    said = refused("train", *tiny, "--trainer.limit_train_batches=0.00001", f"--run={tmp_path}")
+    assert "limit_train_batches" in said
 
 
 @pytest.mark.parametrize("command", ["train", "demo"])

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 
 import pytest
 import torch
@@ -7,12 +8,14 @@ import yaml
 
 from fastladder.cli import main
 from fastladder.data import Digits, Splits
+from fastladder.experiments import load, reproduce
 from fastladder.experiments.callbacks import RECORD
 from fastladder.experiments.configuration import make_parser, parse
 from fastladder.experiments.occluded_moving_digits import costs_and_scores
 from fastladder.experiments.occluded_moving_digits import data as occluded_data
 from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
 from fastladder.experiments.training import read_checkpoint
+from fastladder.models import RLadder
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +90,36 @@ def test_evaluate(trained, evaluated):
 def test_evaluate_takes_the_best_checkpoint_or_a_path(evaluated, trained):
     assert evaluated()[0]["checkpoint"] == "best.ckpt"
     assert evaluated(f"--checkpoint={trained / 'last.ckpt'}")[0]["checkpoint"] == "last.ckpt"
+
+
+def test_scores_are_stored_beside_the_checkpoint_that_was_evaluated(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copy(trained / "best.ckpt", tmp_path / "elsewhere" / "mine.ckpt")
+    for arguments in ([f"--checkpoint={tmp_path / 'elsewhere' / 'mine.ckpt'}"], ["--run=elsewhere/mine.ckpt"]):
+        assert main(["evaluate", *arguments]) == 0
+        stored = tmp_path / "elsewhere" / "evaluation.json"
+        assert json.loads(stored.read_text())["checkpoint"] == "mine.ckpt"
+        stored.unlink()
+    assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
+
+
+def test_a_tilde_is_the_home_folder(tiny, tmp_path, monkeypatch):
+    """Of --run=~/x no shell makes a folder; nor of a file's ~/x."""
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir()
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HOME", str(home))
+    quick = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=1", "--trainer.limit_test_batches=1"]
+    assert main(["train", *tiny, *quick, "--run=~/x"]) == 0
+    assert {path.name for path in (home / "x").iterdir()} == {"config.yaml", "best.ckpt", "last.ckpt", "logs"}
+    assert main(["evaluate", "--checkpoint=~/x/last.ckpt"]) == 0
+    assert (home / "x" / "evaluation.json").exists()
+    assert isinstance(load("~/x"), RLadder)
+    assert not list(here.iterdir())
+    options = parse(reproduce.make_parser(), ["rladder-table1", "--runs=~/a", "--results=~/b", "--report=~/c"])
+    assert (options.runs, options.results, options.report) == (f"{home}/a", f"{home}/b", f"{home}/c")
 
 
 def test_the_stored_configuration_can_be_trained_again(trained, tmp_path):

@@ -62,5 +62,11 @@ def test_a_second_demonstration_starts_over_and_resume_goes_on(demo, tiny, tmp_p
     assert one["test"] == other["test"]
 
 
+def test_a_demonstration_in_another_precision(tiny, tmp_path):
+    """The pictures and the speed are of float32 all the same."""
+    assert main(["demo", *tiny, "--trainer.max_epochs=1", "--trainer.precision=64", f"--run={tmp_path}"]) == 0
+    assert (tmp_path / "predictions.png").exists()
+
+
 def test_the_demonstration_ends_in_time():
     assert MINUTES <= 5

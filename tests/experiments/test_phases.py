@@ -27,8 +27,8 @@ def test_the_steps_and_seconds_of_earlier_phases_count(phase):
     first, second = phase("first"), phase("second", trainer={"accelerator": "cpu", "max_epochs": 1})
     assert first.train(None)
     assert second.train(None)
-    alone = second.outcome(second.folder.last, complete=True)
-    both = second.outcome(second.folder.last, complete=False, before=[first])
+    alone = second.outcome(complete=True)
+    both = second.outcome(complete=False, before=[first])
     assert (alone.steps, both.steps) == (4, 12)
     assert both.seconds > alone.seconds > 0
     assert both.test == alone.test

@@ -72,7 +72,7 @@ def test_a_network_that_does_not_predict_is_refused():
 def test_the_command(tiny, tmp_path, capsys):
     run, picture = tmp_path / "run", tmp_path / "figure4.png"
     assert main(["train", *tiny, f"--run={run}", "--trainer.max_epochs=1"]) == 0
-    options = [f"--checkpoint={run / 'last.ckpt'}", f"--output={picture}", "--epochs=1"]
+    options = [f"--checkpoint={run}", f"--output={picture}", "--epochs=1"]
     assert main(["figure", "rladder-figure4", *options]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
     result = json.loads(picture.with_suffix(".json").read_text())
@@ -85,11 +85,15 @@ def test_the_command(tiny, tmp_path, capsys):
     [
         ([], ["rladder-figure4", "message-passing"]),
         (["rladder-figure5"], ["rladder-figure5", "rladder-figure4"]),
-        (["rladder-figure4", "--checkpoint=nowhere.ckpt"], ["nowhere.ckpt", "no such checkpoint"]),
+        (["rladder-figure4", "--checkpoint=nowhere.ckpt"], ["nowhere.ckpt", "no such run or checkpoint"]),
         (["message-passing", "--output=nowhere/figure.png"], ["nowhere/figure.png", "cannot be written"]),
+        (["message-passing", "--output=a.xyz"], ["a.xyz", "png"]),
+        (["rladder-figure4", "--checkpoint=nowhere", "--output=a.xyz"], ["a.xyz", "png"]),
+        (["tagger-figure4", "--checkpoint=nowhere", "--output=nowhere/a.png"], ["nowhere/a.png", "cannot be written"]),
     ],
 )
 def test_bad_input(arguments, words, capsys):
+    """What is wrong with the picture is said before anything is read, trained or drawn."""
     assert main(["figure", *arguments]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1

@@ -416,9 +416,10 @@ def test_ctrl_c_with_overwrite_keeps_the_old_result(reproduce, pretended, monkey
 
 
 def test_what_an_interrupted_write_left_does_no_harm(reproduce, pretended):
-    scratch = reproduce.path().with_name("full-0.json.partial")
+    scratch = reproduce.path().with_name(".full-0.json.1.partial")
     scratch.parent.mkdir(parents=True)
     scratch.write_text('{"table": "ti')
+    os.utime(scratch, (0, 0))
     assert reproduce() == 0
     assert asked(pretended) == [("full-0", 0), ("encoder-0", 0)]
     assert not scratch.exists()

@@ -9,6 +9,7 @@ from fastladder.experiments import load
 from fastladder.experiments.callbacks import RECORD
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.experiment import EXPERIMENTS, Experiment, find_experiment
+from fastladder.experiments.saved import read_run
 from fastladder.experiments.training import read_checkpoint
 
 SMALL = {"sizes": [10, 10, 10], "batch_size": 10}
@@ -136,16 +137,70 @@ def test_what_is_no_run_is_refused(tmp_path, taught):
         load(taught / "config.yaml")
 
 
-def test_a_run_of_another_version_is_refused(save, change, tmp_path):
-    save("RLadder")
-    change(lambda record: record["configuration"]["model"].update(colour="red"))
-    with pytest.raises(RunError, match=r"a configuration that this version does not take.*colour"):
+@pytest.mark.parametrize("kind", CASES)
+def test_evaluation_and_python_take_the_checkpoint_that_the_experiment_is_judged_by(kind, save, tmp_path):
+    """That of a table's row: where there is a best one, of moving digits alone."""
+    save(kind)
+    checkpoint = read_checkpoint(tmp_path / "last.ckpt")
+    checkpoint["state_dict"] = {name: value + 1 for name, value in checkpoint["state_dict"].items()}
+    torch.save(checkpoint, tmp_path / "best.ckpt")
+    judged = "best.ckpt" if kind == "RLadder" else "last.ckpt"
+    assert read_run(tmp_path).path == tmp_path / judged
+    expected, loaded = load(tmp_path / judged).state_dict(), load(tmp_path).state_dict()
+    assert all(torch.equal(value, loaded[key]) for key, value in expected.items())
+
+
+def test_a_run_from_before_experiments_had_names(save, change, tmp_path):
+    """All that train and demo made then were moving digits; their records have every option."""
+    saved = save("RLadder")
+    change(lambda record: (record.pop("experiment"), record["configuration"].update(trainer={})))
+    loaded = load(tmp_path).state_dict()
+    assert all(torch.equal(value, loaded[key]) for key, value in saved.items())
+
+
+@pytest.mark.parametrize("kind", ["LadderNetwork", "Tagger", "Sequential"])
+def test_a_run_from_before_that_is_of_something_else(kind, save, change, tmp_path):
+    save(kind)
+    change(lambda record: (record.pop("experiment"), record["configuration"].update(trainer={})))
+    with pytest.raises(RunError, match=r"last.ckpt: does not say of which experiment it is"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda sections: sections["model"].update(colour="red"), "colour"),
+        (lambda sections: sections["model"].update(network="table99"), "table99"),
+        (lambda sections: sections.pop("model"), "model"),
+        (lambda sections: sections.update(model=3), "int"),
+    ],
+    ids=["unknown key", "unknown value", "no section", "no mapping"],
+)
+def test_a_configuration_of_another_version_is_refused(edit, said, save, change, tmp_path, capsys):
+    save("RLadder")
+    change(lambda record: edit(record["configuration"]))
+    with pytest.raises(RunError, match=rf"^{tmp_path / 'last.ckpt'}: .*{said}"):
+        load(tmp_path)
+    assert main(["evaluate", f"--run={tmp_path}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"fastladder: {tmp_path / 'last.ckpt'}: ")
+    assert said in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("part", ["state_dict", RECORD])
+def test_a_checkpoint_that_lacks_a_part_is_refused(part, save, tmp_path):
+    save("RLadder")
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    torch.save({**{name: value for name, value in checkpoint.items() if name != part}}, tmp_path / "last.ckpt")
+    with pytest.raises(RunError, match=r"last.ckpt: not a checkpoint of a fastladder run"):
+        load(tmp_path)
+
+
+def test_a_run_of_an_unknown_experiment_is_refused(save, change, tmp_path):
+    save("RLadder")
     change(lambda record: record.update(experiment="chess"))
     with pytest.raises(RunError, match=r"last.ckpt: .*experiment: got 'chess', needs one of occluded_moving_digits"):
-        load(tmp_path)
-    change(lambda record: record.pop("experiment"))
-    with pytest.raises(RunError, match=r"last.ckpt: does not say of which experiment it is"):
         load(tmp_path)
 
 

@@ -63,7 +63,7 @@ def test_removal_takes_away_the_group_of_an_object_in_the_last_iteration():
 @pytest.mark.parametrize(("name", "configuration"), [("tagger-figure4", CONFIGURATION), ("tagger-figure5", TEXTURES)])
 def test_the_commands_draw_and_store_what_they_drew(checkpoint, tmp_path, name, configuration):
     output = tmp_path / "figure.png"
-    assert main(["figure", name, f"--checkpoint={checkpoint(configuration)}", f"--output={output}"]) == 0
+    assert main(["figure", name, f"--checkpoint={checkpoint(configuration).parent}", f"--output={output}"]) == 0
     picture = imread(output)
     assert picture.shape[0] > 800
     assert picture.shape[1] > 1200
@@ -75,7 +75,7 @@ def test_the_commands_draw_and_store_what_they_drew(checkpoint, tmp_path, name, 
 
 def test_another_network_is_refused(tmp_path, capsys):
     path = tmp_path / "last.ckpt"
-    record = {"experiment": GROUPING.name, "configuration": {"data": {"dataset": "textures2"}}}
+    record = {"experiment": GROUPING.name, "configuration": {"data": {"dataset": "textures2"}}, "history": []}
     torch.save({"state_dict": {}, RECORD: record}, path)
     assert main(["figure", "tagger-figure4", f"--checkpoint={path}"]) == 2
     assert "is not of a Tagger trained on shapes" in capsys.readouterr().err

@@ -47,7 +47,7 @@ def folder(tmp_path_factory):
 def test_every_row_has_the_scores_of_every_iteration(folder):
     for row in ("batch", "layer"):
         scores = result(folder, "tiny-table1", row)["test"]
-        assert scores.keys() == {f"{kind}_{turn}" for kind in ("cost", "ami") for turn in range(1, 6)} | {
+        assert scores.keys() == {f"{kind}_{iteration}" for kind in ("cost", "ami") for iteration in range(1, 6)} | {
             "untrained_ami"
         }
     report = (folder / "RESULTS.md").read_text()
@@ -61,7 +61,7 @@ def test_a_run_can_be_evaluated_and_loaded(folder, capsys):
     stored = result(folder, "tiny-table1", "layer")["test"]
     assert scores == {name: score for name, score in stored.items() if name != "untrained_ami"}
     shown = capsys.readouterr().out
-    assert all(f"{label}, iteration {turn}" in shown for label in ("AMI", "cost") for turn in range(1, 6))
+    assert all(f"{label}, iteration {iteration}" in shown for label in ("AMI", "cost") for iteration in range(1, 6))
 
 
 def test_transfer_only_evaluates_the_run_of_table_1(folder):
@@ -71,8 +71,8 @@ def test_transfer_only_evaluates_the_run_of_table_1(folder):
     tests = {row.name: result(folder, "tiny-transfer", row.name) for row in TRANSFER.rows}
     assert all(each["steps"] == trained["steps"] for each in tests.values())
     # As trained is as in table 1, with more iterations: the same images and first masks.
-    for turn in (1, 5):
-        assert tests["as-trained"]["test"][f"ami_{turn}"] == trained["test"][f"ami_{turn}"]
+    for iteration in (1, 5):
+        assert tests["as-trained"]["test"][f"ami_{iteration}"] == trained["test"][f"ami_{iteration}"]
     assert len({each["data"]["test"] for each in tests.values()}) == 3  # 2, 3 and 4 objects
     assert {each["configuration"]["test"]["groups"] for each in tests.values()} == {2, 4}
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastladder.data import Sequence
-from fastladder.experiments.configuration import add_data_arguments, parse
+from fastladder.experiments.configuration import add_data_arguments, parse, user_path
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.figures import plot_predictions
-from fastladder.experiments.files import write_json
+from fastladder.experiments.files import picture_path, write_json
 from fastladder.experiments.occluded_moving_digits.data import MovingDigitsData
 from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
 from fastladder.experiments.saved import read_run_of
@@ -88,8 +88,10 @@ def figure4_command(arguments: list[str]) -> int:
         description=figure4_command.__doc__,
         exit_on_error=False,
     )
-    parser.add_argument("--checkpoint", type=str, help="of an RLadder that predicts", required=True)
-    parser.add_argument("--output", type=str, default="rladder-figure4.png", help="the picture; a .json goes beside it")
+    parser.add_argument("--checkpoint", type=user_path, help="or run, of an RLadder that predicts", required=True)
+    parser.add_argument(
+        "--output", type=picture_path, default="rladder-figure4.png", help="the picture; a .json goes beside it"
+    )
     parser.add_argument("--epochs", type=int, default=2, help="of the probe's training")
     add_data_arguments(parser)
     options = parse(parser, arguments)

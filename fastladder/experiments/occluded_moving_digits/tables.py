@@ -62,7 +62,7 @@ def search_and_replay(attempt: Attempt) -> Outcome:
     search = Phase(attempt, MOVING_DIGITS, attempt.configuration, attempt.folder / "search")
     # The replay takes as long as the search, so the search gets half of the time.
     if not search.train(None if attempt.minutes is None else attempt.minutes / 2):
-        return search.outcome(search.folder.best, complete=False)
+        return search.outcome(complete=False)
     rates = [epoch["learning_rate"] for epoch in search.folder.history()]
     sections = attempt.configuration
     configuration = {
@@ -73,7 +73,7 @@ def search_and_replay(attempt: Attempt) -> Outcome:
     }
     replay = Phase(attempt, MOVING_DIGITS, configuration, attempt.folder / "replay")
     complete = replay.train(minutes_until(end), validate=False)
-    return replay.outcome(replay.folder.last, complete=complete, before=[search])
+    return replay.outcome(complete=complete, before=[search])
 
 
 TABLE1 = Table(

@@ -82,10 +82,17 @@ class MovingDigitsTask(LightningModule):
                 raise ValueError(f"{name}: got {value}, needs 0 or more")
         if teacher_decay is not None and not classify:
             raise ValueError(f"teacher_decay: got {teacher_decay}, needs a network that classifies")
+        if predict and decoder and frames < 2:
+            raise ValueError("predict: got True for sequences of one frame (data.view reconstruction), needs False")
+        try:
+            levels = NETWORKS[network](**widths or {})
+        except TypeError as error:
+            remedy = "--model.widths null takes the network's own"
+            raise ValueError(f"widths: got {widths} for the network {network} ({error}); {remedy}") from None
         self.prediction_weight, self.consistency_weight = prediction_weight, consistency_weight
         self.learning_rate, self.least_learning_rate, self.schedule = learning_rate, least_learning_rate, schedule
         self.network = RLadder(
-            NETWORKS[network](**widths or {}),
+            levels,
             (1, frame_size, frame_size),
             steps=frames,
             alignment=alignment,

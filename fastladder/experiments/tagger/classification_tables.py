@@ -20,7 +20,7 @@ ITERATIONS = 5  # in the test
 
 
 def train_and_judge(attempt: Attempt) -> Outcome:
-    """Trains a classifier and evaluates its last checkpoint."""
+    """Trains and evaluates a classifier."""
     if attempt.configuration["pretraining"]:
         return pretrain_and_classify(attempt)
     return train_once(attempt, TEXTURED_DIGITS)
@@ -36,14 +36,14 @@ def pretrain_and_classify(attempt: Attempt) -> Outcome:
     first = Phase(attempt, GROUPING, pretraining(configuration), pretraining_folder(attempt))
     complete = first.train(attempt.minutes)
     if not complete:
-        return first.outcome(first.folder.last, complete=False)
+        return first.outcome(complete=False)
     grouping = first.evaluate()
     second = Phase(attempt, TEXTURED_DIGITS, configuration, attempt.folder)
     learned: Any = first.task
     classifies: Any = second.task
     classifies.classifier.network.load_pretrained(learned.network.state_dict())
     complete = second.train(minutes_until(end))
-    outcome = second.outcome(second.folder.last, complete=complete, before=[first])
+    outcome = second.outcome(complete=complete, before=[first])
     outcome.test.update({name: score for name, score in grouping.items() if name.startswith("ami_")})
     return outcome
 

@@ -70,9 +70,9 @@ class ClassificationTask(LightningModule):
         scores = {"cost": cross_entropy(answer, batch.label), "classification_error": error}
         self._report(part, scores, len(batch.image))
 
-    def _set_chance(self, seed: int, turn: int) -> None:
+    def _set_chance(self, seed: int, position: int) -> None:
         """Seeds torch's own source of chance, from which Ladder networks draw, for each process another way."""
-        torch.manual_seed(mixed(seed, turn, self.global_rank))
+        torch.manual_seed(mixed(seed, position, self.global_rank))
 
     def _report(self, part: str, scores: dict[str, Tensor], count: int) -> None:
         """Logs scores, averaged by the trainer over all images and processes of the epoch."""

@@ -141,7 +141,7 @@ def image_shape(dataset: str = "shapes", source: str = "mnist", **others: Any) -
     return (8, 8) if dataset == "digits" else (20, 20)
 
 
-def without_mnist(dataset: str = "shapes", source: str = "mnist", **others: Any) -> str:
+def why_not_mnist(dataset: str = "shapes", source: str = "mnist", **others: Any) -> str:
     """By which of the arguments of `GroupedData` its images are not of MNIST; empty: they are."""
     if dataset == "shapes":
         return "data.dataset 'shapes', which has no digits"

@@ -14,9 +14,9 @@ from rich.console import Console
 from torch import Tensor
 
 from fastladder.data import GroupedImages
-from fastladder.experiments.configuration import add_data_arguments, parse
+from fastladder.experiments.configuration import add_data_arguments, parse, user_path
 from fastladder.experiments.errors import RunError
-from fastladder.experiments.files import write_figure, write_json
+from fastladder.experiments.files import picture_path, write_figure, write_json
 from fastladder.experiments.metrics import adjusted_mutual_information
 from fastladder.experiments.saved import read_run_of
 from fastladder.experiments.tagger.data import GroupedData
@@ -153,7 +153,7 @@ def plot_groups(shown: Sequence[Example], path: Path) -> None:
                 "image",
                 "reconstruction",
                 "groups",
-                *(f"m, z after {turn + 1}" for turn in range(len(places) - 3)),
+                *(f"m, z after {iteration + 1}" for iteration in range(len(places) - 3)),
             ]
             for title, place in zip(titles, places, strict=True):
                 axis.text(place, -3, title, ha="center", fontsize=9)
@@ -228,8 +228,10 @@ def draw(
 ) -> int:
     """Draws a figure of a checkpoint, and stores what it was drawn of."""
     parser = ArgumentParser(prog=f"fastladder figure {name}", description=description, exit_on_error=False)
-    parser.add_argument("--checkpoint", type=str, help=f"of a Tagger trained on {dataset}", required=True)
-    parser.add_argument("--output", type=str, default=f"{name}.png", help="the picture; a .json goes beside it")
+    parser.add_argument("--checkpoint", type=user_path, help=f"or run, of a Tagger trained on {dataset}", required=True)
+    parser.add_argument(
+        "--output", type=picture_path, default=f"{name}.png", help="the picture; a .json goes beside it"
+    )
     add_data_arguments(parser)
     options = parse(parser, arguments)
     path, output = Path(options.checkpoint), Path(options.output)

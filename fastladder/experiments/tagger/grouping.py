@@ -1,7 +1,7 @@
 """Grouping without labels as an experiment: a Tagger, and images of shapes or textured digits."""
 
 from fastladder.experiments.experiment import Configuration, Experiment
-from fastladder.experiments.tagger.data import GroupedData, image_shape, without_mnist
+from fastladder.experiments.tagger.data import GroupedData, image_shape, why_not_mnist
 from fastladder.experiments.tagger.task import TaggerTask
 
 
@@ -20,4 +20,4 @@ def make_task(configuration: Configuration) -> TaggerTask:
     return TaggerTask(shape, **configuration["model"], **options, seed=configuration["seed"])
 
 
-GROUPING = Experiment("grouping", make_data, make_task, lambda configuration: without_mnist(**configuration["data"]))
+GROUPING = Experiment("grouping", make_data, make_task, lambda configuration: why_not_mnist(**configuration["data"]))

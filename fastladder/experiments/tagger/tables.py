@@ -8,11 +8,11 @@ from fastladder.experiments.tagger.grouping import GROUPING
 
 
 def train_and_judge(attempt: Attempt) -> Outcome:
-    """Trains, and evaluates the last checkpoint, and to see what the training is worth the untrained network too."""
+    """Trains and evaluates, and to see what the training is worth evaluates the untrained network too."""
     phase = Phase(attempt, GROUPING, attempt.configuration, attempt.folder)
     untrained = phase.evaluate()
     complete = phase.train(attempt.minutes)
-    outcome = phase.outcome(phase.folder.last, complete=complete)
+    outcome = phase.outcome(complete=complete)
     outcome.test["untrained_ami"] = untrained[f"ami_{attempt.configuration['test']['iterations']}"]
     return outcome
 
@@ -45,8 +45,8 @@ SCALES = {
     ),
 }
 
-AMI = tuple(Column(f"ami_{turn}", f"AMI {turn}") for turn in (1, 3, 5))
-COSTS = tuple(Column(f"cost_{turn}", f"cost {turn}", digits=3) for turn in (1, 3, 5))
+AMI = tuple(Column(f"ami_{iteration}", f"AMI {iteration}") for iteration in (1, 3, 5))
+COSTS = tuple(Column(f"cost_{iteration}", f"cost {iteration}", digits=3) for iteration in (1, 3, 5))
 
 TABLE1 = Table(
     name="tagger-table1",
@@ -65,7 +65,7 @@ LAYER = {"norm": "layer"}
 TRANSFER = Table(
     name="tagger-transfer",
     title="Shapes, one network with other groups, objects and iterations (Tagger, Fig. 4, examples A to C)",
-    columns=tuple(Column(f"ami_{turn}", f"AMI {turn}") for turn in (1, 3, 5, 10)),
+    columns=tuple(Column(f"ami_{iteration}", f"AMI {iteration}") for iteration in (1, 3, 5, 10)),
     rows=tuple(
         Row(
             name,

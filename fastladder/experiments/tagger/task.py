@@ -105,8 +105,10 @@ class TaggerTask(LightningModule):
         chance = self._chance(TEST_SEED, index)
         costs = self.network(batch.image, corrupt=True, generator=chance, **self.test_options).costs.mean(1)
         agreement = self._agreement(batch, chance, **self.test_options)
-        scores = {f"cost_{turn}": cost for turn, cost in enumerate(costs, 1)}
-        self._report("test", scores | {f"ami_{turn}": score for turn, score in enumerate(agreement, 1)}, batch)
+        scores = {f"cost_{iteration}": cost for iteration, cost in enumerate(costs, 1)}
+        self._report(
+            "test", scores | {f"ami_{iteration}": score for iteration, score in enumerate(agreement, 1)}, batch
+        )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.Adam(self.network.parameters(), self.learning_rate)
@@ -121,9 +123,9 @@ class TaggerTask(LightningModule):
         scored = (batch.groups > 0).flatten(1).any(1)
         return [adjusted_mutual_information(mask[scored], batch.groups[scored]).mean() for mask in masks]
 
-    def _chance(self, seed: int, turn: int) -> torch.Generator:
+    def _chance(self, seed: int, position: int) -> torch.Generator:
         """A source of chance of its own, another one on every process."""
-        return torch.Generator(self.device).manual_seed(mixed(seed, turn, self.global_rank))
+        return torch.Generator(self.device).manual_seed(mixed(seed, position, self.global_rank))
 
     def _report(self, part: str, scores: dict[str, Tensor], batch: GroupedBatch) -> None:
         self.log_dict(

@@ -5,7 +5,7 @@ from fastladder.experiments.experiment import Configuration, Experiment
 from fastladder.experiments.tagger.classification_data import LabelledData
 from fastladder.experiments.tagger.classification_task import ClassificationTask
 from fastladder.experiments.tagger.classifiers import CLASSIFIERS
-from fastladder.experiments.tagger.data import image_shape, without_mnist
+from fastladder.experiments.tagger.data import image_shape, why_not_mnist
 
 
 def make_data(configuration: Configuration, *, folder: str | None, download: bool) -> LabelledData:
@@ -24,5 +24,5 @@ def make_task(configuration: Configuration) -> ClassificationTask:
 
 
 TEXTURED_DIGITS = Experiment(
-    "textured_digits", make_data, make_task, lambda configuration: without_mnist(**configuration["data"])
+    "textured_digits", make_data, make_task, lambda configuration: why_not_mnist(**configuration["data"])
 )
