@@ -185,8 +185,8 @@ def _exports_to_onnx() -> bool:
 
 
 # The way that torch.compile calls what it does not trace; torch.compiler's decorator for it would import all of Dynamo.
-for constant in (_choice, _exports_to_onnx):
-    constant._dynamo_marked_constant = True  # type: ignore[union-attr]
+_choice._dynamo_marked_constant = True  # type: ignore[attr-defined]
+_exports_to_onnx._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def select_backend(family: str, device: torch.device, dtype: torch.dtype) -> str:

@@ -105,7 +105,8 @@ def scores_table(title: str, scores: dict[str, Any]) -> Table:
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
-    for name in sorted(scores, key=lambda name: ([*LABELS, name].index(name), name)):
+    rank = {name: position for position, name in enumerate(LABELS)}
+    for name in sorted(scores, key=lambda name: (rank.get(name, len(rank)), name)):
         table.add_row(label(name), f"{scores[name]:.4g}")
     return table
 

@@ -52,7 +52,7 @@ class ConfigurationFile(ActionConfigFile):
         options = dict(options_in(file, set(parser.get_defaults().keys()) - {self.dest}))
         try:
             super().__call__(parser, config, yaml.safe_dump(options), option_string)
-        except Exception as error:  # as in parse
+        except Exception as error:  # jsonargparse wraps whatever a type raises
             *_, name, message = ["", *re.split(r'Parser key "([^"]+)":\s+', str(error))]
             raise RunError(f"{file.place(name)}: {name}: {message}") from None
         config[self.dest][-1] = str(path)

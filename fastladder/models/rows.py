@@ -51,15 +51,8 @@ class FlatLinear(nn.Linear):
 class FlatLSTMCell(LSTMCell):
     """A dense LSTM over all channels and positions of what lies below."""
 
-    def forward(
-        self,
-        input: Tensor,
-        state: State | None = None,
-        feedback: Tensor | None = None,
-        step: int = 0,
-        projection: Tensor | None = None,
-    ) -> State:
-        return super().forward(input.flatten(1), state, feedback, step, projection)
+    def forward(self, input: Tensor, *rest: Any, **options: Any) -> State:
+        return super().forward(input.flatten(1), *rest, **options)
 
 
 class FlatG1(G1):

@@ -27,7 +27,7 @@ class Moments(NamedTuple):
     @classmethod
     def of_zeros(cls, like: Tensor) -> "Moments":
         """Of a batch of zeros, with channels like (C,)."""
-        return cls(torch.zeros_like(like), torch.zeros_like(like), torch.full_like(like[0], 2))
+        return cls(torch.zeros_like(like), torch.zeros_like(like), torch.ones_like(like[0]))
 
     @property
     def unbiased_var(self) -> Tensor:
@@ -57,6 +57,9 @@ class BatchNormalized(nn.Module):
         x = compute_dtype_of(x)
         dims = [d for d in range(x.dim()) if d != 1]
         elements = self._total(torch.full_like(x[:0].sum(), x.numel() // x.shape[1]))
+        if x.numel() and not self.shares_statistics:
+            var, mean = torch.var_mean(x, dims, correction=0)  # in one pass
+            return Moments(mean, var, elements)
         divisor = elements.clamp(min=1)
         mean = self._total(x.sum(dims)) / divisor
         var = self._total((x - per_channel(mean, x)).square().sum(dims)) / divisor

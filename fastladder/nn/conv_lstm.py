@@ -122,6 +122,7 @@ class ConvLSTM(nn.Module):
             input = input.transpose(0, 1)
         state = check_state(state)
         duration, batch = input.shape[:2]
+        self._check_state(state, batch)
         if lengths is None or batch == 0:
             output, state = self._run(input.flatten(0, 1), [batch] * duration, state)
             output = output.unflatten(0, (duration, batch))
@@ -132,7 +133,6 @@ class ConvLSTM(nn.Module):
     def _run_lengths(self, input: Tensor, lengths: list[int], state: State | None) -> tuple[Tensor, State]:
         """Runs over input (T, N, C, *S), packed here since torch's own packing cannot be transformed."""
         duration, batch = input.shape[:2]
-        self._check_state(state, batch)
         order = sorted(range(batch), key=lambda n: -lengths[n])
         batch_sizes = [sum(length > step for length in lengths) for step in range(max(lengths))]
         rows = [step * batch + n for step, size in enumerate(batch_sizes) for n in order[:size]]
@@ -157,7 +157,6 @@ class ConvLSTM(nn.Module):
 
     def _run(self, data: Tensor, batch_sizes: list[int], state: State | None) -> tuple[Tensor, State]:
         """Runs all layers over data (sum of batch sizes, C, *S), the samples of one time step after another."""
-        self._check_state(state, batch_sizes[0])
         finals: list[State] = []
         for layer in range(self.num_layers):
             if layer > 0:
@@ -211,9 +210,8 @@ def run_cell(
     """
     inputs = data.split(batch_sizes)
     known: list[dict[str, Tensor]] = [{}] * len(inputs)
-    if (
-        type(cell) is ConvLSTMCell
-    ):  # what wraps it, as sharding does, may have its weights at hand only when it is called
+    # What wraps a cell, as sharding does, may have its weights at hand only when the cell is called.
+    if type(cell) is ConvLSTMCell:
         known = [{"projection": projection} for projection in cell.input_projection(data).split(batch_sizes)]
     steps = list(zip(inputs, known, strict=True))
     outputs = []

@@ -8,17 +8,12 @@ from torch import Tensor, nn
 
 def reset_children(module: nn.Module) -> None:
     """Calls `reset_parameters` of every child, and of the children of a child that has none, such as a Sequential."""
+    child: Any  # `torch.nn.Module` does not declare `reset_parameters`
     for child in module.children():
-        reset(child)
-
-
-def reset(module: nn.Module) -> None:
-    """Draws the parameters of a module anew, or of its children where it has no `reset_parameters` itself."""
-    draw = getattr(module, "reset_parameters", None)
-    if draw is None:
-        reset_children(module)
-    else:
-        draw()
+        if hasattr(child, "reset_parameters"):
+            child.reset_parameters()
+        else:
+            reset_children(child)
 
 
 @torch.no_grad()
