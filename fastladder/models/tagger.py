@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fastladder.models.ladder import LadderNetwork
-from fastladder.models.ladder_layer import LadderLayer
-from fastladder.models.ladder_levels import Dense
+from fastladder.models.ladder.layer import LadderLayer
+from fastladder.models.ladder.network import LadderNetwork
+from fastladder.models.ladder.rows import Dense
 from fastladder.nn.checks import check_shape, check_size
 from fastladder.nn.reset import reset_children
 from fastladder.nn.tag import INITIAL_VARIANCE, Tag

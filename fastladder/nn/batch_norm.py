@@ -7,7 +7,7 @@ from torch.nn import functional
 from fastladder.nn.batch_statistics import RunningStatistics, move_statistics
 from fastladder.nn.checks import check_size
 from fastladder.nn.preactivation import step_index
-from fastladder.reference.normalization import per_channel
+from fastladder.tensors import per_channel
 
 
 class StepBatchNorm(RunningStatistics):

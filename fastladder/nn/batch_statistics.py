@@ -12,7 +12,7 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fastladder.reference.normalization import compute_dtype_of, per_channel
+from fastladder.tensors import compute_dtype_of, per_channel
 
 Module = TypeVar("Module", bound=nn.Module)
 

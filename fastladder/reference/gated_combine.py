@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from fastladder.reference.normalization import compute_dtype_of, per_channel, preactivation
+from fastladder.reference.normalization import preactivation
+from fastladder.tensors import compute_dtype_of, per_channel
 
 
 def activation(u: Tensor, w: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from fastladder.reference.normalization import compute_dtype_of
+from fastladder.tensors import compute_dtype_of
 
 # e^80 is finite in float32: what a group of mask 0 explains better than the others does not become infinite.
 LARGEST_EXPONENT = 80.0

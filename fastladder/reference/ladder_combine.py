@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from fastladder.reference.gated_combine import activation
-from fastladder.reference.normalization import compute_dtype_of
+from fastladder.tensors import compute_dtype_of
 
 
 def ladder_combine(lateral: Tensor, top: Tensor, weights: Tensor, *, squash_gate: bool = False) -> Tensor:

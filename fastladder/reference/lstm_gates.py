@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from fastladder.reference.normalization import compute_dtype_of, preactivation
+from fastladder.reference.normalization import preactivation
+from fastladder.tensors import compute_dtype_of
 
 
 def lstm_gates(

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional
 
 from fastladder.nn import G1, ConvG1, ConvG2, ConvG3
+from tests.shuffled import shuffled
 
 LARGE = {1: (7,), 2: (6, 5), 3: (4, 3, 5)}
 
@@ -12,14 +13,6 @@ LARGE = {1: (7,), 2: (6, 5), 3: (4, 3, 5)}
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(5)
-
-
-def shuffled(module):
-    """Parameters away from their initial ones and zeros, so that each of them matters."""
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
-    return module
 
 
 def convolve(x, weight, bias=None):

@@ -12,14 +12,14 @@ from torch import nn
 from torch.distributed import fsdp, init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
 
-from fastladder.models import RLadder, small
+from fastladder.models import RLadder, rladder_small_digits
 from fastladder.nn import MeanTeacher, mean_teacher
 from fastladder.nn.mean_teacher import consistency, ramp_up
 
 MODULES = {
     "Linear": (lambda: nn.Linear(3, 4), (5, 3)),
     "BatchNorm": (lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2)), (5, 3)),
-    "RLadder": (lambda: RLadder(small(2, 2, 2), (1, 20, 20), steps=2), (2, 2, 1, 20, 20)),
+    "RLadder": (lambda: RLadder(rladder_small_digits(2, 2, 2), (1, 20, 20), steps=2), (2, 2, 1, 20, 20)),
 }
 EVERY_MODULE = pytest.mark.parametrize("name", MODULES)
 

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional
 
 from fastladder.nn import ConvGRUCell, ConvLSTMCell, LSTMCell
+from tests.shuffled import shuffled
 
 SPATIAL = {1: (7,), 2: (6, 5), 3: (4, 3, 5)}
 
@@ -24,14 +25,6 @@ def gates(a, cell):
     i, f, g, o = a.chunk(4, dim=1)
     cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
     return o.sigmoid() * cell.tanh(), cell
-
-
-def shuffled(module):
-    """Parameters away from their initial ones and zeros, so that each of them matters."""
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
-    return module
 
 
 @pytest.fixture(autouse=True)

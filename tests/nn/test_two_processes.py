@@ -5,7 +5,7 @@ import torch
 from torch import distributed, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fastladder.models import LadderNetwork, RLadder, small
+from fastladder.models import LadderNetwork, RLadder, rladder_small_digits
 from fastladder.nn import (
     ConvG1,
     ConvLSTM,
@@ -68,7 +68,7 @@ NETWORKS = {
     "LadderNetwork": (Statistics, (BATCH, 4)),
     "Tag": (Grouping, (BATCH, 2)),
     "cells": (Cell, (BATCH, 2, 4, 4)),
-    "RLadder": (lambda: RLadder(small(2, 3, 4), (1, 20, 20), steps=2).double(), (BATCH, 2, 1, 20, 20)),
+    "RLadder": (lambda: RLadder(rladder_small_digits(2, 3, 4), (1, 20, 20), steps=2).double(), (BATCH, 2, 1, 20, 20)),
 }
 
 
@@ -91,7 +91,7 @@ def outputs(results):
 def uneven_time_steps(rank, name):
     torch.manual_seed(0)
     if name == "RLadder":
-        network, x = RLadder(small(2, 3, 4), (1, 20, 20)), torch.rand(2, 3 if rank else 1, 1, 20, 20)
+        network, x = RLadder(rladder_small_digits(2, 3, 4), (1, 20, 20)), torch.rand(2, 3 if rank else 1, 1, 20, 20)
     else:
         network, x = ConvLSTM(2, 3, 3), torch.rand(3 if rank else 1, 2, 2, 5, 5)
     wrapped = DistributedDataParallel(network)

@@ -10,7 +10,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoi
 from torch.nn.parallel import DistributedDataParallel
 
 from bench.harness import saved_bytes
-from fastladder.models import LadderNetwork, RLadder, small
+from fastladder.models import LadderNetwork, RLadder, rladder_small_digits
 from fastladder.nn import G1, ConvG1, ConvG3, ConvGRUCell, ConvLSTM, ConvLSTMCell, LSTMCell
 from tests.nn.modules import MODULES, NETWORKS, tensors
 
@@ -144,8 +144,8 @@ ONE_STEP = {
     "ConvLSTMCell": (lambda: ConvLSTMCell(2, 3, 3, feedback_size=2), lambda: (X[0],)),
     "LSTMCell": (lambda: LSTMCell(2, 3), lambda: (X[0, :, :, 0, 0],)),
     "ConvGRUCell": (lambda: ConvGRUCell(2, 3, 3), lambda: (X[0],)),
-    "RLadder": (lambda: RLadder(small(4, 4, 5), (1, 20, 20)), lambda: (torch.rand(2, 1, 1, 20, 20),)),
-    "RLadder that classifies": (lambda: RLadder(small(4, 4, 5), (1, 20, 20), predict=False),
+    "RLadder": (lambda: RLadder(rladder_small_digits(4, 4, 5), (1, 20, 20)), lambda: (torch.rand(2, 1, 1, 20, 20),)),
+    "RLadder that classifies": (lambda: RLadder(rladder_small_digits(4, 4, 5), (1, 20, 20), predict=False),
                                 lambda: (torch.rand(2, 1, 1, 20, 20),)),
 }  # fmt: skip
 

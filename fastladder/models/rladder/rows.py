@@ -1,35 +1,39 @@
-"""What the tables of Recurrent Ladder Networks (appendix D) are written in: encoder rows and decoder cells, declared.
+"""The rows that an `RLadder` is declared in, as in the tables of Recurrent Ladder Networks (appendix D).
 
-A `Level` pairs an encoder row with the decoder cell that stands beside it. Declarations hold no weights: encoder rows
-build their module for the shape (C, *S) of what lies below them, decoder cells for the shapes of top and lateral.
+A `Level` pairs an encoder row with the decoder cell that stands beside it. Declarations hold no weights: an encoder row
+builds its module for the shape (C, *S) of its input, a decoder cell for the shapes of top and lateral.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
 from fastladder import nn as cells
-from fastladder.models import rows
+from fastladder.models.rladder import modules
+from fastladder.models.spatial import AVERAGE_POOLS, MAX_POOLS, Shape, spatial_dims
 from fastladder.nn.convolution import check_top, padding_of
-
-Shape = tuple[int, ...]  # (C, *S), without the batch
 
 
 class EncoderRow:
-    """An encoder row: how it divides the spatial size, and whether it has a state."""
+    """A row of the encoder."""
 
-    stride = 1
-    recurrent = False
+    stride = 1  # by which it divides the spatial size
+    recurrent = False  # whether it has a state and takes the decoder's feedback
 
     def output_shape(self, shape: Shape) -> Shape:
-        """What comes out where `shape` goes in."""
+        """The shape of its output for an input of this shape, both (C, *S)."""
         raise NotImplementedError
 
     def build(self, shape: Shape, **options: Any) -> nn.Module:
-        """The module for an input of this shape. Options: steps, device, dtype; for a recurrent row feedback_size."""
+        """The module for an input of this shape.
+
+        Args:
+            shape: (C, *S).
+            options: steps, device and dtype; for a recurrent row feedback_size too.
+        """
         raise NotImplementedError
 
 
@@ -37,13 +41,21 @@ class DecoderCell:
     """A decoder cell, from a top and a lateral to an output shaped like the lateral."""
 
     def build(self, top: Shape, lateral: Shape, *, stride: int, init: str, **options: Any) -> nn.Module:
-        """The module for these shapes. Options: steps, device, dtype."""
+        """The module for these shapes.
+
+        Args:
+            top: (C, *S) of what comes from the level above.
+            lateral: (C, *S) of what comes from the encoder.
+            stride: how much larger the lateral is than the top.
+            init: of the activations of G1 and G2, "default" or "ladder".
+            options: steps, device and dtype.
+        """
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Level:
-    """One row of a table. A decoder cell that is missing hands on what the encoder has there."""
+    """One row of a table. Without a decoder cell the decoder hands on the output of the encoder at that level."""
 
     encoder: EncoderRow
     decoder: DecoderCell | None = None
@@ -51,7 +63,10 @@ class Level:
 
 @dataclass(frozen=True)
 class ConvLSTM(EncoderRow):
-    """A convolutional LSTM, the decoder's feedback its third input; norm "layer" (RLadder) or "batch" (RTagger)."""
+    """A convolutional LSTM with the decoder's feedback as its third input.
+
+    Its norm is "layer" in an RLadder, "batch" in an RTagger.
+    """
 
     channels: int
     kernel_size: int
@@ -76,7 +91,7 @@ class ConvLSTM(EncoderRow):
 
 @dataclass(frozen=True)
 class LSTM(EncoderRow):
-    """A dense LSTM over all that lies below, with the decoder's feedback as its third input."""
+    """A dense LSTM over all channels and positions, with the decoder's feedback as its third input."""
 
     units: int
     norm: str = "none"
@@ -86,7 +101,7 @@ class LSTM(EncoderRow):
         return (self.units,)
 
     def build(self, shape: Shape, **options: Any) -> nn.Module:
-        return rows.FlatLSTMCell(prod(shape), self.units, norm=self.norm, **options)
+        return modules.FlatLSTMCell(prod(shape), self.units, norm=self.norm, **options)
 
 
 @dataclass(frozen=True)
@@ -102,38 +117,40 @@ class Conv(EncoderRow):
 
     def build(self, shape: Shape, **options: Any) -> nn.Module:
         dims = spatial_dims(shape)
-        return rows.NormalizedConv(shape[0], self.channels, self.kernel_size, stride=self.stride, dims=dims, **options)
+        return modules.NormalizedConv(
+            shape[0], self.channels, self.kernel_size, stride=self.stride, dims=dims, **options
+        )
 
 
 @dataclass(frozen=True)
-class MaxPool(EncoderRow):
-    """The maximum of windows that do not overlap."""
+class Pool(EncoderRow):
+    """A pool over windows that do not overlap. Positions that do not fill a window are left out."""
 
     stride: int
+    pools: ClassVar[dict[int, type[nn.Module]]]
 
     def output_shape(self, shape: Shape) -> Shape:
         return (shape[0], *(n // self.stride for n in shape[1:]))
 
     def build(self, shape: Shape, **options: Any) -> nn.Module:
-        return rows.Pool(rows.MAX_POOLS[spatial_dims(shape)](self.stride))
+        return modules.Pool(self.pools[spatial_dims(shape)](self.stride))
 
 
-@dataclass(frozen=True)
-class AvgPool(EncoderRow):
-    """The average of windows that do not overlap."""
+class MaxPool(Pool):
+    """The maximum of each window."""
 
-    stride: int
+    pools = MAX_POOLS
 
-    def output_shape(self, shape: Shape) -> Shape:
-        return (shape[0], *(n // self.stride for n in shape[1:]))
 
-    def build(self, shape: Shape, **options: Any) -> nn.Module:
-        return rows.Pool(rows.AVERAGE_POOLS[spatial_dims(shape)](self.stride))
+class AvgPool(Pool):
+    """The average of each window."""
+
+    pools = AVERAGE_POOLS
 
 
 @dataclass(frozen=True)
 class Dense(EncoderRow):
-    """A linear layer over all that lies below. As the last row it makes the logits of the classes."""
+    """A linear layer over all channels and positions. As the last row it makes the logits of the classes."""
 
     units: int
 
@@ -141,7 +158,7 @@ class Dense(EncoderRow):
         return (self.units,)
 
     def build(self, shape: Shape, **options: Any) -> nn.Module:
-        return rows.FlatLinear(prod(shape), self.units, device=options["device"], dtype=options["dtype"])
+        return modules.FlatLinear(prod(shape), self.units, device=options["device"], dtype=options["dtype"])
 
 
 @dataclass(frozen=True)
@@ -152,85 +169,70 @@ class G1(DecoderCell):
     squash_gate: bool = False
 
     def build(self, top: Shape, lateral: Shape, *, stride: int, init: str, **options: Any) -> nn.Module:
-        return rows.FlatG1(prod(top), prod(lateral), norm=self.norm, squash_gate=self.squash_gate, init=init, **options)
+        return modules.FlatG1(
+            prod(top), prod(lateral), norm=self.norm, squash_gate=self.squash_gate, init=init, **options
+        )
 
 
 @dataclass(frozen=True)
-class ConvG1(DecoderCell):
-    """The convolutional cell G1."""
+class ConvolutionalCell(DecoderCell):
+    """A decoder cell that convolves its top, transposed for a stride above 1."""
 
     kernel_size: int
+
+    def build(self, top: Shape, lateral: Shape, *, stride: int, init: str, **options: Any) -> nn.Module:
+        options |= {"kernel_size": self.kernel_size, "stride": stride, "dims": spatial_dims(top, lateral)}
+        cell, projection = self.build_cell(top[0], lateral[0], init=init, **options)
+        check_top(projection, top[1:], lateral[1:])
+        return cell
+
+    def build_cell(self, top: int, lateral: int, *, init: str, **options: Any) -> tuple[nn.Module, nn.Module]:
+        """The module for these channels, and its projection of the top."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class ConvG1(ConvolutionalCell):
+    """The convolutional cell G1."""
+
     norm: str = "batch"
     squash_gate: bool = False
 
-    def build(self, top: Shape, lateral: Shape, *, stride: int, init: str, **options: Any) -> nn.Module:
-        cell = cells.ConvG1(
-            top[0],
-            lateral[0],
-            self.kernel_size,
-            stride=stride,
-            norm=self.norm,
-            squash_gate=self.squash_gate,
-            init=init,
-            dims=spatial_dims(top, lateral),
-            **options,
-        )
-        check_top(cell.projection, top[1:], lateral[1:])
-        return cell
+    def build_cell(self, top: int, lateral: int, *, init: str, **options: Any) -> tuple[nn.Module, nn.Module]:
+        cell = cells.ConvG1(top, lateral, norm=self.norm, squash_gate=self.squash_gate, init=init, **options)
+        return cell, cell.projection
 
 
 @dataclass(frozen=True)
-class ConvG2(DecoderCell):
+class ConvG2(ConvolutionalCell):
     """The convolutional cell G2."""
 
-    kernel_size: int
     norm: str = "layer"
 
-    def build(self, top: Shape, lateral: Shape, *, stride: int, init: str, **options: Any) -> nn.Module:
-        cell = cells.ConvG2(
-            top[0],
-            lateral[0],
-            self.kernel_size,
-            stride=stride,
-            norm=self.norm,
-            init=init,
-            dims=spatial_dims(top, lateral),
-            **options,
-        )
-        check_top(cell.top_projection, top[1:], lateral[1:])
-        return cell
+    def build_cell(self, top: int, lateral: int, *, init: str, **options: Any) -> tuple[nn.Module, nn.Module]:
+        cell = cells.ConvG2(top, lateral, norm=self.norm, init=init, **options)
+        return cell, cell.top_projection
 
 
 @dataclass(frozen=True)
-class ConvG3(DecoderCell):
+class ConvG3(ConvolutionalCell):
     """The convolutional cell G3, its hidden layer as wide as its top."""
 
-    kernel_size: int
     norm: str = "layer"
 
-    def build(self, top: Shape, lateral: Shape, *, stride: int, init: str, **options: Any) -> nn.Module:
-        cell = cells.ConvG3(
-            top[0],
-            lateral[0],
-            top[0],
-            self.kernel_size,
-            stride=stride,
-            norm=self.norm,
-            dims=spatial_dims(top, lateral),
-            **options,
-        )
-        check_top(cell.top_projection, top[1:], lateral[1:])
-        return cell
+    def build_cell(self, top: int, lateral: int, *, init: str, **options: Any) -> tuple[nn.Module, nn.Module]:
+        cell = cells.ConvG3(top, lateral, hidden_size=top, norm=self.norm, **options)
+        return cell, cell.top_projection
 
 
 @dataclass(frozen=True)
 class Broadcast(DecoderCell):
-    """The inverse of an average over all positions."""
+    """The inverse of an average over all positions: each position gets the top."""
 
     def build(self, top: Shape, lateral: Shape, *, stride: int, init: str, **options: Any) -> nn.Module:
         if top != (lateral[0], *[1] * spatial_dims(top, lateral)):
             raise ValueError(f"Broadcast: got a top of shape {top}, needs one position and {lateral[0]} channels")
-        return rows.Broadcast()
+        return modules.Broadcast()
 
 
 def convolved(shape: Shape, kernel_size: int, stride: int) -> Sequence[int]:
@@ -239,11 +241,3 @@ def convolved(shape: Shape, kernel_size: int, stride: int) -> Sequence[int]:
         return shape[1:]
     (padding,) = padding_of([kernel_size])
     return [(n + 2 * padding - kernel_size) // stride + 1 for n in shape[1:]]
-
-
-def spatial_dims(*shapes: Shape) -> int:
-    """The number of spatial dimensions of maps (C, *S), which must be the same for all of them."""
-    dims = {len(shape) - 1 for shape in shapes}
-    if len(dims) > 1 or dims == {0}:
-        raise ValueError(f"got {' and '.join(map(str, shapes))}, needs maps (C, *S) with the same number of dimensions")
-    return dims.pop()

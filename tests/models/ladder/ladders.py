@@ -2,18 +2,10 @@
 
 import torch
 
-from fastladder.models.ladder_levels import AvgPool, Conv, Dense, MaxPool
+from fastladder.models.ladder import AvgPool, Conv, Dense, MaxPool
 
 EPS = 1e-10
 CONV = (Conv(3, 3, "full"), MaxPool(2), Conv(4, 3), AvgPool(9), Dense(5))
-
-
-def shuffled(network):
-    """Parameters away from their initial ones and zeros, so that each of them matters."""
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
-    return network
 
 
 def combine(weight, lateral, u, squash_gate=False):

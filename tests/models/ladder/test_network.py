@@ -12,8 +12,9 @@ from fastladder.data import balanced_draw, bundled_digits, split_digits
 from fastladder.models import (
     LadderNetwork,
 )
-from fastladder.models.ladder_levels import Conv, Dense, MaxPool
-from tests.models.ladders import CONV, EPS, combine, shuffled
+from fastladder.models.ladder import Conv, Dense, MaxPool
+from tests.models.ladder.ladders import CONV, EPS, combine
+from tests.shuffled import shuffled
 
 WEIGHTS = (5.0, 0.7, 0.3)
 NOISE = (0.4, 0.2, 0.3)

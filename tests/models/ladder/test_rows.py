@@ -16,8 +16,9 @@ from fastladder.models import (
     ladder_conv_small,
     ladder_mlp,
 )
-from fastladder.models.ladder_levels import AvgPool, Conv, Dense, MaxPool
-from tests.models.ladders import CONV, EPS, combine, shuffled
+from fastladder.models.ladder import AvgPool, Conv, Dense, MaxPool
+from tests.models.ladder.ladders import CONV, EPS, combine
+from tests.shuffled import shuffled
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ import pickle
 import pytest
 import torch
 
-from fastladder.models import Level, RLadder, RowState, small, table5
-from fastladder.models.levels import (
+from fastladder.models import Level, RLadder, RowState, rladder_occluded_digits, rladder_small_digits
+from fastladder.models.rladder import (
     G1,
     LSTM,
     AvgPool,
@@ -21,6 +21,7 @@ from fastladder.models.levels import (
     Dense,
     MaxPool,
 )
+from tests.shuffled import shuffled
 
 TINY = (
     Level(ConvLSTM(3, 3), ConvG3(5)),
@@ -52,14 +53,6 @@ def seed():
 
 def tiny(**options):
     return shuffled(RLadder(TINY, SHAPE, **options))
-
-
-def shuffled(network):
-    """Parameters away from their initial ones and zeros, so that each of them matters."""
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.2)
-    return network
 
 
 def frames(steps=3, batch=4):
@@ -308,7 +301,7 @@ def test_it_learns():
         (lambda: RLadder(TINY, SHAPE, init="zeros"), ValueError, "init: got 'zeros'"),
         (lambda: RLadder(TINY, SHAPE, feedback=1), TypeError, "feedback: got 1"),
         (lambda: RLadder(TINY, SHAPE, steps=0), ValueError, "steps: got 0"),
-        (lambda: RLadder(table5, SHAPE), TypeError, "levels: got <function"),
+        (lambda: RLadder(rladder_occluded_digits, SHAPE), TypeError, "levels: got <function"),
         (lambda: RLadder([], SHAPE), TypeError, r"levels: got \[\]"),
         (lambda: RLadder([ConvLSTM(3, 3)], SHAPE), TypeError, r"levels: got \[ConvLSTM"),
         (lambda: RLadder(TINY, (2,)), ValueError, r"input_shape: got \(2,\)"),
@@ -326,7 +319,7 @@ def test_it_learns():
         (lambda: tiny()(frames(), tiny().initial_state(4)[:2]), ValueError, "state: got 2 rows, needs 3"),
         (lambda: tiny()(frames(), tiny().initial_state(3)), ValueError, "got shape"),
         (lambda: tiny()(frames(), torch.rand(4, 3)), TypeError, "state: got Tensor, needs the state of an earlier"),
-        (lambda: RLadder(small(), (1, 20, 20), alignment="same"), ValueError,
+        (lambda: RLadder(rladder_small_digits(), (1, 20, 20), alignment="same"), ValueError,
          r"levels\[4\].decoder: top: got spatial size \(2, 2\), .* does not take to the \(5, 5\) of lateral"),
         (lambda: tiny()(frames(), ((1, 2),) * 3), TypeError, "state: got a row of type tuple, needs hidden, cell and"),
         (lambda: tiny()(frames(), [RowState(None, torch.rand(4, 3), None)] * 3), TypeError, r"state\[0\]: got None"),
@@ -337,11 +330,3 @@ def test_it_learns():
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
-
-
-def test_small_has_the_widths_that_are_asked_for():
-    network = RLadder(small(low=3, high=5, units=7, classes=4), (1, 20, 20))
-    output = network(torch.rand(2, 2, 1, 20, 20))
-    assert output.prediction.shape == (2, 2, 1, 20, 20)
-    assert output.logits.shape == (2, 2, 4)
-    assert [row.hidden.shape[1:] for row in output.state] == [(3, 20, 20), (5, 10, 10), (7,)]
