@@ -11,8 +11,8 @@ def normalize(x: Tensor, norm: str, eps: float) -> Tensor:
     .. math::
         \mathrm{norm}(x) = (x - \mu) / \sqrt{\sigma^2 + \epsilon}
 
-    "layer": the moments are taken per sample, jointly over (C, \*S) (Layer Normalization, Ba et al., 2016, Eq. 3);
-    "batch": per channel, over (N, \*S) (Batch Normalization, Ioffe and Szegedy, 2015, Algorithm 1); "none": x itself.
+    "layer": the moments are taken per sample, jointly over (C, *S) (Layer Normalization, Ba et al., 2016, Eq. 3);
+    "batch": per channel, over (N, *S) (Batch Normalization, Ioffe and Szegedy, 2015, Algorithm 1); "none": x itself.
     """
     if norm == "none" or x.numel() == 0:
         return x
@@ -22,7 +22,7 @@ def normalize(x: Tensor, norm: str, eps: float) -> Tensor:
 
 
 def preactivation(projections: list[Tensor], gain: Tensor | None, bias: Tensor | None, norm: str, eps: float) -> Tensor:
-    r"""The normalised sum of J projections (N, C, \*S), with gain (J, C) and bias (C,).
+    r"""The normalised sum of J projections (N, C, *S), with gain (J, C) and bias (C,).
 
     .. math::
         a = \sum_j \mathrm{gain}_j \, \mathrm{norm}(p_j) + \mathrm{bias}
