@@ -1,55 +1,22 @@
-import inspect
-import pickle
-from typing import get_args, get_type_hints
+"""Tag against its algorithm, written out, and how it treats groups, iterations and precisions."""
 
-import numpy as np
+import pickle
+
 import pytest
 import torch
 from torch import nn
 
 import fastladder
 from fastladder import reference
-from fastladder.nn import Tag, TagOptions
-from fastladder.nn.tag import Delta
-from fastladder.ops.grouping import DELTAS
-
-SHAPE = (5, 4)
-
-
-class Mapping(nn.Module):
-    """A small network that records its inputs."""
-
-    def __init__(self):
-        super().__init__()
-        self.shown = []
-        self.layers = nn.Conv1d(4, 3, 3, padding="same")
-
-    def forward(self, features):
-        self.shown.append(features)
-        mean, logits, other = self.layers(features.flatten(2)).unflatten(2, SHAPE).unbind(1)
-        return mean, logits, other
-
-
-def make(**options):
-    torch.manual_seed(0)
-    return Tag(Mapping(), SHAPE, **options)
-
-
-def data(likelihood="gaussian", count=6):
-    x = torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(1))
-    return (x > 0.5).float() if likelihood == "bernoulli" else x
-
-
-def generator(seed=2):
-    return torch.Generator().manual_seed(seed)
-
+from fastladder.nn import Tag
+from tests.nn.tagging import SHAPE, data, generator, make
 
 both = pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
 
 
 @both
 def test_an_iteration_is_that_of_the_algorithm(likelihood):
-    """Algorithms 2 and 3 of the paper, as corrected, written out."""
+    """Algorithms 2 and 3 of the paper, corrected and written out."""
     tag = make(likelihood=likelihood, iterations=3, initial_mean=0.3)
     x = data(likelihood)
     output = tag(x, generator=generator(), corrupt=False)
@@ -78,32 +45,6 @@ def test_an_iteration_is_that_of_the_algorithm(likelihood):
         torch.testing.assert_close(output.costs[iteration], -pixels.flatten(1).mean(1))
         torch.testing.assert_close(output.others[iteration][0], other)
     torch.testing.assert_close(output.cost, output.costs.mean())
-
-
-@both
-def test_the_input_is_corrupted_in_training_only(likelihood):
-    tag = make(likelihood=likelihood, iterations=1, noise=0.3)
-    x = data(likelihood, count=400)
-    tag.train()(x, generator=generator())
-    tag.eval()(x, generator=generator())
-    tag(x, noisy=1 - x)
-    noisy, clean, given = (recovered(shown, likelihood) for shown in tag.mapping.shown)
-    torch.testing.assert_close(clean, x, atol=1e-4, rtol=0)
-    torch.testing.assert_close(given, 1 - x, atol=1e-4, rtol=0)
-    if likelihood == "bernoulli":
-        # 8,000 flips of probability 0.3: a standard deviation of 0.005.
-        assert (noisy - x).abs().round().mean().item() == pytest.approx(0.3, abs=0.02)
-    else:
-        assert (noisy - x).std().item() == pytest.approx(0.3, abs=0.01)
-        assert abs((noisy - x).mean().item()) < 0.015
-
-
-def recovered(features, likelihood):
-    """The input that the features of the first iteration, in which all means are 0.5, were made of."""
-    z, m, delta, _ = features.unflatten(0, (-1, 4)).unbind(2)
-    if likelihood == "gaussian":
-        return (z + delta / m)[:, 0]
-    return (delta[:, 0] > 0).float()
 
 
 @both
@@ -136,34 +77,6 @@ def test_a_removed_group_leaves_its_elements_to_the_others():
     assert (output.masks[1][remove] == 0).all()
     rest = plain.masks[1].masked_fill(remove[:, :, None, None], 0)
     torch.testing.assert_close(output.masks[1], rest / rest.sum(1, keepdim=True))
-
-
-def test_the_variance_is_learned_and_its_legacy_use_differs():
-    deltas = {}
-    for legacy in (False, True):
-        tag = make(delta="gradient", legacy_variance=legacy, iterations=1)
-        assert tag.likelihood.variance.item() == pytest.approx(1 + 2**0.5)
-        tag(data(), generator=generator(), corrupt=False).cost.backward()
-        assert tag.likelihood.weight.grad.abs() > 0
-        deltas[legacy] = tag.mapping.shown[0][:, 2]
-    v = 1 + 2**0.5
-    # With all means equal the delta of "gradient" is m (x - z) / (v + sigma^2).
-    torch.testing.assert_close(deltas[False] * (v + 0.04), deltas[True] * (v**2 + 0.04))
-
-
-def test_the_variance_starts_where_it_is_asked_to():
-    for variance in (0.03, 1.0, 7.0):
-        assert make(initial_variance=variance).likelihood.variance.item() == pytest.approx(variance, rel=1e-4)
-
-
-@pytest.mark.parametrize("delta", ["residual", "weighted", "gradient"])
-def test_delta_is_that_of_the_evidence(delta):
-    tag = make(delta=delta, iterations=1)
-    x = data()
-    tag(x, generator=generator(), corrupt=False)
-    z, m, shown, _ = tag.mapping.shown[0].unflatten(0, (6, 4)).unbind(2)
-    expected, _ = reference.group_evidence(x, z, m, 1 + 2**0.5, 0.04, delta=delta)
-    torch.testing.assert_close(shown, expected)
 
 
 @pytest.mark.parametrize("norm", ["batch", "layer"])
@@ -230,91 +143,8 @@ def test_backends_agree():
     torch.testing.assert_close(fused.costs, plain.costs)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"groups": 0}, "groups: got 0, needs a number above 0"),
-        ({"groups": 33}, "groups: got 33, needs 32 or less"),
-        ({"iterations": 0}, "iterations: got 0, needs a number above 0"),
-        ({"likelihood": "poisson"}, "likelihood: got 'poisson', needs one of 'gaussian', 'bernoulli'"),
-        ({"noise": -0.1}, "noise: got -0.1, needs a standard deviation of 0 or more"),
-        ({"noise": 0.5, "likelihood": "bernoulli"}, "noise: got 0.5, needs a flip probability from 0 to below 0.5"),
-        ({"initial_variance": 0.0}, "initial_variance: got 0.0, needs a number above 0"),
-        ({"delta": "code"}, "delta: got 'code', needs one of"),
-        ({"norm": "group"}, "norm: got 'group', needs one of"),
-    ],
-)
-def test_refuses_wrong_options(options, message):
-    with pytest.raises(ValueError, match=message):
-        make(**options)
-
-
-def test_the_options_for_networks_around_it_are_its_keyword_arguments():
-    keywords = {
-        parameter.name: parameter.annotation
-        for parameter in inspect.signature(Tag).parameters.values()
-        if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in ("norm", "device", "dtype")
-    }
-    assert get_type_hints(TagOptions) == keywords
-    assert get_args(Delta) == DELTAS
-
-
 def test_compiled_it_takes_another_batch_size():
     torch.compiler.reset()
     tag = make(groups=3)
     compiled = torch.compile(tag, backend="eager")
     assert [compiled(torch.rand(size, *SHAPE)).costs.shape for size in (2, 3, 5)] == [(3, 2), (3, 3), (3, 5)]
-
-
-def test_a_single_dimension_is_an_integer():
-    output = Tag(lambda features: (features[:, 0], features[:, 1]), np.int64(7), groups=np.int8(3))(torch.rand(2, 7))
-    assert output.masks[-1].shape == (2, 3, 7)
-
-
-MASK = torch.full((6, 4, *SHAPE), 0.25)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"mask": MASK * 1.5}, "mask: sums over groups are 1.5 to 1.5, needs 1"),
-        ({"mask": torch.cat([MASK[:, :2] * 3, -MASK[:, :2]], 1)}, "mask: got -0.25, needs 0 or more"),
-        ({"mask": MASK[..., :2]}, "mask: got shape"),
-        ({"groups": 0}, "groups: got 0, needs a number above 0"),
-        ({"iterations": 0}, "iterations: got 0, needs a number above 0"),
-        ({"noisy": torch.zeros(3, 3)}, "noisy: got shape"),
-        ({"remove": torch.zeros(6, 5, dtype=torch.bool)}, r"remove: got shape \(6, 5\), needs \(6, 4\)"),
-    ],
-)
-def test_refuses_wrong_arguments(options, message):
-    with pytest.raises(ValueError, match=message):
-        make()(data(), **options)
-
-
-def test_refuses_what_is_not_binary_and_wrong_targets():
-    tag = make(likelihood="bernoulli")
-    with pytest.raises(ValueError, match=r"target: got values from .* needs 0 and 1 only"):
-        tag(data() * 0.9 + 0.05)
-    with pytest.raises(ValueError, match=r"noisy: got values from .* needs 0 and 1 only"):
-        tag(data("bernoulli"), noisy=data())
-    with pytest.raises(ValueError, match=r"target: got torch.float32 of shape \(2, 3\), needs"):
-        tag(torch.zeros(2, 3))
-    with pytest.raises(TypeError, match="target: got list, needs a tensor"):
-        tag([1.0])
-    with pytest.raises(TypeError, match=r"remove: got dtype torch.float32, needs torch.bool"):
-        tag(data("bernoulli"), remove=torch.zeros(6, 4))
-
-
-def test_refuses_wrong_outputs_of_a_mapping():
-    class Wrong(nn.Module):
-        def __init__(self, function):
-            super().__init__()
-            self.function = function
-
-        def forward(self, features):
-            return self.function(features)
-
-    with pytest.raises(TypeError, match="mapping: it returned Tensor, needs a tuple of z and mask logits"):
-        Tag(Wrong(lambda features: features), SHAPE)(data())
-    with pytest.raises(ValueError, match=r"mask logits of shape \(24, 1, 5, 4\), needs \(24, 5, 4\)"):
-        Tag(Wrong(lambda features: (features[:, 0], features[:, :1])), SHAPE)(data())
