@@ -88,7 +88,7 @@ def test_blocks_that_overlap_in_two_threads():
             inside.wait()
             seen[name] = selected()
             if first:
-                leave.wait()  # goes only when the other has gone
+                leave.wait()  # leaves its block only after the other has left
         if not first:
             leave.wait()
         seen[f"{name} after"] = selected()

@@ -24,7 +24,7 @@ def generator(seed=2):
 
 
 def test_mapping_is_projection_ladder_and_two_readouts():
-    """Written out with the formulas of the paper, and the Ladder's weights as they are at first."""
+    """Written out with the formulas of the paper and the initial weights of the Ladder network."""
     mapping = make().tag.mapping
     features = torch.randn(7, 4, *SHAPE, generator=generator())
     state = {name: value.double() for name, value in mapping.state_dict().items()}
@@ -34,7 +34,7 @@ def test_mapping_is_projection_ladder_and_two_readouts():
 
     hidden = layer(features.double().flatten(1) @ state["input.projection.weight"].T).relu()
     mean, logits = mapping.double()(features.double())
-    # Combinators start at z / 2 with a squashed gate, so that the decoder hands on half of the input at first.
+    # With a squashed gate combinators initially return z / 2, so that the Ladder network returns half of its input.
     torch.testing.assert_close(mean.flatten(1), hidden / 2 @ state["mean.weight"].T)
     torch.testing.assert_close(logits.flatten(1), hidden / 2 @ state["mask.weight"].T)
 
@@ -88,7 +88,7 @@ def test_classifies_in_every_iteration():
 
 
 def test_copies_the_parameters_of_a_smaller_network():
-    """As in the paper: unsupervised first, then with the layers that classify added on top."""
+    """As in the paper: first trained without labels, then with classifying layers on top."""
     small = make()
     with torch.no_grad():
         for parameter in small.parameters():

@@ -1,4 +1,4 @@
-"""One of every module, and the whole networks: how it is made, and what it is called with."""
+"""One module of every kind, and the whole networks: the functions that make them and their inputs."""
 
 import torch
 from torch import nn
@@ -74,5 +74,5 @@ def tensors(nested):
 
 
 def cast(nested, **options):
-    """The same with `Tensor.to(**options)` of each."""
+    """The same nest with `Tensor.to(**options)` applied to every tensor."""
     return torch.utils._pytree.tree_map_only(torch.Tensor, lambda x: x.to(**options), nested)

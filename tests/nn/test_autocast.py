@@ -1,4 +1,4 @@
-"""Recurrent states under autocast: float32 beside bfloat16 projections, as a long sum needs it."""
+"""Recurrent states under autocast: float32 beside bfloat16 projections, since they are long sums."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ MAKE = {
 
 
 def hold_gates(cell):
-    """i = 0.0067, f = 0.9997, g = 0.995: what a step adds is less than bfloat16 resolves of a cell above 2."""
+    """i = 0.0067, f = 0.9997, g = 0.995: bfloat16 does not resolve what a step adds to a cell above 2."""
     with torch.no_grad():
         for parameter in cell.parameters():
             parameter.zero_()

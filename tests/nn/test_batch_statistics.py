@@ -18,7 +18,7 @@ def seed():
     torch.manual_seed(6)
 
 
-def test_what_update_bn_is_for_torch():
+def test_update_batch_norm_does_what_update_bn_does():
     theirs, ours = nn.BatchNorm2d(3), StepBatchNorm(3)
     batches = [torch.randn(4, 3, 5, 5) * n + n for n in (1, 2, 3)]
     update_bn(batches, theirs)

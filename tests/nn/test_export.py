@@ -1,4 +1,4 @@
-"""ONNX export of cells, layers and networks as they stand; torch.export keeps the fused operators."""
+"""ONNX export of cells, layers and networks without changes to them; torch.export keeps the fused operators."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def network(request):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning", "ignore::FutureWarning")
-@pytest.mark.filterwarnings("ignore::UserWarning")  # the exporters speak of their own versions, and of constants
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of the exporters, about their versions and constants
 @pytest.mark.parametrize("by_torch_export", [True, False])
 def test_onnx_computes_the_same(network, by_torch_export, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -21,7 +21,7 @@ def state(module):
 
 
 @EVERY_MODULE
-def test_the_teacher_follows_the_law(name):
+def test_the_teacher_is_the_moving_average_of_its_students(name):
     student, _ = student_and_input(name)
     teacher = MeanTeacher(student, decay=0.7)
     expected = [parameter.detach().double() for parameter in student.parameters()]
@@ -58,8 +58,8 @@ def test_without_decay_the_teacher_is_the_student():
 @pytest.mark.parametrize(
     "dtypes", [(torch.bfloat16,) * 2, (torch.float16, torch.float32), (torch.float64, torch.bfloat16)]
 )
-def test_any_precision_comes_as_close_as_it_can(dtypes):
-    """Each step of 0.001 is less than bfloat16 resolves, and all of them together are not."""
+def test_a_mean_is_exact_to_the_precision_of_its_parameter(dtypes):
+    """bfloat16 does not resolve a single step of 0.001, but the sum of all steps."""
     student = nn.Sequential(nn.Linear(3, 4, dtype=dtypes[0]), nn.Linear(4, 2, dtype=dtypes[1]))
     teacher = MeanTeacher(student)
     teacher.updates.fill_(10_000)
@@ -91,7 +91,7 @@ def test_a_student_without_parameters():
 
 
 class Parameters(nn.Module):
-    """Three parameters, one of the type in question."""
+    """Three parameters, of which `values` has the type that is tested."""
 
     def __init__(self, values):
         super().__init__()
@@ -192,7 +192,7 @@ def test_keyword_arguments_reach_the_module():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @EVERY_MODULE
-def test_a_teacher_that_is_loaded_goes_on_where_it_was(name, dtype):
+def test_a_loaded_teacher_continues_as_the_original(name, dtype):
     student, _ = student_and_input(name)
     student.to(dtype)
     teacher = MeanTeacher(student, decay=0.9)
@@ -244,7 +244,7 @@ def test_consistency_against_a_loop():
         p, q = ([math.exp(logit) for logit in logits[n].tolist()] for logits in (student, teacher))
         expected += sum((p[k] / sum(p) - q[k] / sum(q)) ** 2 for k in range(3))
     assert consistency(student, teacher).item() == pytest.approx(expected / 15)
-    assert consistency(student, student + 3) == pytest.approx(0)  # logits count up to a constant
+    assert consistency(student, student + 3) == pytest.approx(0)  # a constant does not change the probabilities
 
 
 def test_consistency_has_a_gradient_for_the_student_only():

@@ -26,7 +26,7 @@ def test_the_input_is_corrupted_in_training_only(likelihood):
 
 
 def recovered(features, likelihood):
-    """The input that the features of the first iteration, in which all means are 0.5, were made of."""
+    """The noisy input, computed from the features of the first iteration, where all means are 0.5."""
     z, m, delta, _ = features.unflatten(0, (-1, 4)).unbind(2)
     if likelihood == "gaussian":
         return (z + delta / m)[:, 0]

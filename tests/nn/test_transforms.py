@@ -18,7 +18,7 @@ def scalar(request):
     make, inputs, keywords = EVERY[request.param]
     network = shuffled(make(dtype=torch.float64).eval(), scale=0.1)
     for part in network.modules():
-        part.validate = False  # data that differs a little is not binary
+        part.validate = False  # finite differences of binary data are not binary
     first, *rest = cast(inputs(), dtype=torch.float64)
     options = cast(keywords(), dtype=torch.float64)
 

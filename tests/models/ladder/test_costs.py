@@ -52,7 +52,7 @@ def test_at_first_the_estimates_are_zero_or_half_the_lateral():
 
 
 def test_the_halves_are_normalised_separately():
-    """An outlier among the unlabelled inputs does not reach the classes, nor the other way round."""
+    """An unlabelled outlier does not change the classification, and a labelled one does not change the denoising."""
     network, labelled, unlabelled = tiny(), batch(), batch()
 
     def costs(labelled, unlabelled):
