@@ -9,14 +9,14 @@ from torch.nn import functional
 
 import fastladder
 from bench.harness import Measurement, interleaved
-from fastladder.models import RLadder, table5
+from fastladder.models import RLadder, rladder_occluded_digits
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
 @pytest.mark.parametrize("batch", [10, 20])
 def test_rladder_training_step(benchmark, report, backend, device, batch, layout):
     torch.manual_seed(0)
-    model = RLadder(table5(), (1, 32, 32), steps=5).to(device, memory_format=layout)
+    model = RLadder(rladder_occluded_digits(), (1, 32, 32), steps=5).to(device, memory_format=layout)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     frames = torch.rand(batch, 5, 1, 32, 32, device=device)
     labels = torch.randint(10, (batch,), device=device)

@@ -1,8 +1,8 @@
 """Which implementation an operator runs on: the reference, the compiled extension ("native") or Triton.
 
 The choice is, in order: the innermost `use_backend` block, the last `use_backend` call of this thread or async task,
-the environment variable FASTLADDER_BACKEND, and "auto". What is wrong with the variable is raised by the first operator
-and not by the import, so that the command `fastladder` can answer it in one line.
+the environment variable FASTLADDER_BACKEND, and "auto". A wrong value of the variable is an error of the first operator
+and not of the import, so that the command `fastladder` can report it in one line.
 
 Whatever is chosen, transforms of torch.func, forward-mode derivatives and ONNX export run on the reference.
 """
@@ -29,21 +29,21 @@ PREFER_TRITON: frozenset[str] = frozenset()
 # Triton decides at import whether its kernels are interpreted, so a later change of the variable has no effect.
 INTERPRETED = os.environ.get("TRITON_INTERPRET", "0") == "1"
 
-# (backend, device type) -> why it cannot run there, or None where it can. Triton joins when it is first asked for.
+# (backend, device type) -> why it cannot run there, or None where it can. Triton is added on its first request.
 _absent: dict[tuple[str, str], str | None] = {
     ("native", "cpu"): extension.load_error,
     ("native", "cuda"): extension.cuda_load_error,
 }
 
-# The environment's choice, which is checked later, when all that it can name has been loaded. Empty counts as unset.
+# The environment's choice, which is checked by the first operator. Empty counts as unset.
 _environment = os.environ.get("FASTLADDER_BACKEND") or "auto"
 
-# What is chosen in this thread or async task: what was set last, then the name of every block around the call, the
-# innermost last. None stands for the environment's choice.
+# The choices in this thread or async task: the last setting, then the name of every block around the call, with the
+# innermost at the end. None stands for the environment's choice.
 _chosen: ContextVar[tuple[str | None, ...]] = ContextVar("fastladder_backend", default=(None,))
 
-# torch.compile can trace no ContextVar. It takes what is chosen outside of the code that it traces as a constant, and
-# compiles anew when `_latest`, the choice made last in whatever context, is another. Blocks inside stand in `_traced`.
+# torch.compile cannot trace a ContextVar. The choice outside of the code that it traces is a constant to it, and it
+# compiles anew when `_latest`, the last choice in any context, has changed. Blocks inside that code are in `_traced`.
 _latest: str | None = None
 _traced: tuple[str, ...] = ()
 
@@ -86,17 +86,17 @@ class use_backend:  # noqa: N801 - reads as a function, like torch.no_grad
 
     Like `torch.no_grad` it belongs to the thread it is used in, and further to the async task. Threads that start later
     begin with the environment's choice. Blocks nest, one object can be used for several, and as a decorator it selects
-    the backend for every call of a function or coroutine function. What torch.compile has compiled follows the choice
-    that was made last in any thread; inside of what it compiles, use a block.
+    the backend for every call of a function or coroutine function. Compiled code follows the last choice in any thread;
+    inside of code that torch.compile compiles, use a block.
 
     Args:
         name: "auto" (the fastest that exists for the device), "reference", "native" or "triton".
 
     Raises:
-        ValueError: `name` is none of these.
+        ValueError: `name` is not one of these.
         RuntimeError: that backend runs nowhere on this machine; the message gives the load error and its remedy.
-        TypeError: as a decorator, of something else than a function; or of a generator function, between whose steps
-            the caller would get the backend too.
+        TypeError: as a decorator, it got something else than a function, or a generator function, whose backend the
+            caller would have too between its steps.
 
     Example:
         >>> with use_backend("reference"):
@@ -130,7 +130,7 @@ class use_backend:  # noqa: N801 - reads as a function, like torch.no_grad
             _traced = _traced[:-1]
         else:
             chosen = list(_chosen.get())
-            # Its own entry, which is not the last where generators leave blocks in another order than they enter them.
+            # Its own entry, which is not the last if generators leave blocks in another order than they entered them.
             own = [index for index, name in enumerate(chosen) if index > 0 and name == self.name]
             del chosen[own[-1] if own else -1]
             _choose(tuple(chosen))
@@ -153,7 +153,7 @@ class use_backend:  # noqa: N801 - reads as a function, like torch.no_grad
         return functools.wraps(function)(run_async if inspect.iscoroutinefunction(function) else run)
 
     def _take_back(self) -> None:
-        """Undoes the setting, where it is still the last choice of this context."""
+        """Undoes the setting, if it is still the last choice of this context."""
         if self._before is not None and _chosen.get() is self._after:
             _choose(self._before)
 
@@ -165,18 +165,18 @@ def _choose(chosen: tuple[str | None, ...]) -> None:
 
 
 def _choice(latest: str | None) -> str:
-    """What is asked for in this context. torch.compile takes it as a constant for each value of `latest`."""
+    """The choice of this context. To torch.compile it is a constant for each value of `latest`."""
     return _chosen.get()[-1] or _environment
 
 
 def needs_reference() -> bool:
-    """Whether operators are being transformed in a way that the fused ones do not take.
+    """Whether operators are being transformed in a way that the fused ones do not support.
 
     These are the transforms of torch.func, forward-mode differentiation, and ONNX export.
     """
     if torch._C._functorch.get_dynamic_layer_stack_depth() > 0 or forward_ad._current_level >= 0:
         return True
-    # ONNX export traces or exports. To ask it itself takes longer than some operators.
+    # ONNX export traces or exports, which is checked first, as its own query takes longer than some operators.
     return (torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None) and _exports_to_onnx()
 
 
@@ -184,7 +184,7 @@ def _exports_to_onnx() -> bool:
     return torch.onnx.is_in_onnx_export()
 
 
-# The way that torch.compile calls what it does not trace; torch.compiler's decorator for it would import all of Dynamo.
+# torch.compile calls these instead of tracing them. The decorator of torch.compiler for it would import all of Dynamo.
 _choice._dynamo_marked_constant = True  # type: ignore[attr-defined]
 _exports_to_onnx._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
@@ -193,9 +193,9 @@ def select_backend(family: str, device: torch.device, dtype: torch.dtype) -> str
     """The backend that runs `family` on this device: "reference", "native" or "triton".
 
     Raises:
-        ValueError: FASTLADDER_BACKEND names no backend.
-        RuntimeError: the backend that was asked for does not run on this device.
-        TypeError: it does not take this dtype there (float64 is for the CPU kernels and the reference).
+        ValueError: FASTLADDER_BACKEND is not the name of a backend.
+        RuntimeError: the chosen backend does not run on this device.
+        TypeError: the chosen backend does not support this dtype there; only CPU kernels and reference take float64.
     """
     if needs_reference():
         return "reference"
@@ -220,16 +220,16 @@ def select_backend(family: str, device: torch.device, dtype: torch.dtype) -> str
 
 
 def check_environment() -> None:
-    """Checks FASTLADDER_BACKEND, where it is what decides.
+    """Checks FASTLADDER_BACKEND, unless `use_backend` overrides it.
 
     Raises:
-        ValueError: it names no backend.
+        ValueError: it is not the name of a backend.
         RuntimeError: that backend runs nowhere on this machine; the message gives the load error and its remedy.
     """
     _check(_choice(_latest), "environment variable FASTLADDER_BACKEND")  # `use_backend` has checked what it sets
 
 
 def start() -> None:
-    """Loads what the first operator may need. Runs once, when every operator has been declared."""
+    """Loads Triton where the first operator may need it. Runs once, when every operator has been declared."""
     if torch.cuda.is_available() or _environment == "triton":
         _load_triton()

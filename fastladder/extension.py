@@ -1,4 +1,4 @@
-"""Loads the compiled extension once and remembers why a part of it is absent."""
+"""Loads the compiled extension once, and keeps the reason where a part of it is absent."""
 
 import importlib
 import importlib.util
@@ -22,7 +22,7 @@ def _load_cpu() -> tuple[ModuleType | None, str | None]:
 
 
 def _load_cuda() -> str | None:
-    """Registers the CUDA kernels; answers why they are absent, or None."""
+    """Registers the CUDA kernels. Returns why they are absent, or None."""
     if module is None:
         return load_error
     if not torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""What is installed here and on what it runs: the text of `fastladder doctor` and the stamp on every stored number."""
+"""What is installed here and on which machine: the text of `fastladder doctor` and the record beside every result."""
 
 import datetime
 import os
@@ -20,10 +20,10 @@ PLACES = {"native": ("cpu", "cuda"), "triton": ("cuda", "cpu")}
 
 
 def environment(seed: int | None = None) -> dict[str, Any]:
-    """What a stored number needs beside it, as plain values: command, commit, device, versions and seed.
+    """What is stored beside every number, as plain values: command, commit, device, versions and seed.
 
     Args:
-        seed: of the run; None where chance plays no part.
+        seed: of the run; None if nothing in it is random.
     """
     return {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -38,7 +38,7 @@ def environment(seed: int | None = None) -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The commit of the checkout that this package runs from, "-dirty" where files changed; None without a checkout."""
+    """The commit of the checkout that this package runs from, "-dirty" if files changed; None without a checkout."""
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None
@@ -50,7 +50,7 @@ def commit() -> str | None:
 
 
 def versions() -> dict[str, str | None]:
-    """Python's version and that of every package in use here; None for one that is not installed."""
+    """The versions of Python and of every package in `PACKAGES`; None for one that is not installed."""
     return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
 
 
@@ -63,7 +63,7 @@ def variables() -> dict[str, str]:
 
 
 def cpu_name() -> str:
-    """The processor's model, as well as the system tells."""
+    """The processor's model, as precisely as the system names it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -83,7 +83,7 @@ def device_name() -> str:
 
 
 def doctor() -> str:
-    """The report of `fastladder doctor`: versions, machine, build, backends, and why one that is absent is so."""
+    """The report of `fastladder doctor`: versions, machine, build, and backends with the reason where one is absent."""
     sections = {
         f"fastladder {_version('fastladder')}": {
             "commit": commit() or "not a checkout",

@@ -10,10 +10,13 @@ from fastladder.experiments.tagger.classification_data import LabelledData
 from fastladder.experiments.tagger.classification_task import ClassificationTask
 from fastladder.experiments.tagger.classifiers import LadderClassifier
 from fastladder.experiments.tagger.data import image_shape, why_not_mnist
-from fastladder.models.ladder_levels import AvgPool, Conv, LadderRow, MaxPool
-from fastladder.models.ladder_recipes import (
+from fastladder.models.ladder import (
     LADDER_CONV_SMALL_DENOISING,
     LADDER_MLP_DENOISING,
+    AvgPool,
+    Conv,
+    LadderRow,
+    MaxPool,
     ladder_conv_small,
     ladder_mlp,
 )

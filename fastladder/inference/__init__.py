@@ -1,6 +1,6 @@
 """Inference in Gaussian chains by message passing: appendices B and C of Recurrent Ladder Networks, corrected.
 
-The RLadder's passes up, down and forward in time emulate this inference. Needs nothing but torch.
+The RLadder's passes up, down and forward in time emulate this inference.
 """
 
 from fastladder.inference.chain import GaussianChain, simulate

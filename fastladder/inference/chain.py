@@ -1,4 +1,4 @@
-"""A chain of scalar Gaussian variables, of any number of levels, that may remember their past."""
+"""A chain of scalar Gaussian variables, of any number of levels, static or temporal."""
 
 from dataclasses import dataclass
 from math import isfinite
@@ -65,11 +65,11 @@ class GaussianChain:
         return len(self.weights)
 
     def drift(self, like: Tensor, past: Tensor | None = None) -> list[Tensor]:
-        """What the mean of each level has that does not come from the level above, each (...), by level from 0 to L.
+        """The part of each level's mean that does not come from the level above, (...) each, for the levels 0 to L.
 
         Args:
-            like: (...), whose shape, dtype and device are taken where there is no past.
-            past: (..., L), the levels 1, ..., L at the time step before. None: there was none, as in the static model.
+            like: (...), gives shape, dtype and device.
+            past: (..., L), the levels 1, ..., L at the time step before. None: the model is static.
         """
         zero = torch.zeros_like(like)
         if past is None:
@@ -80,7 +80,7 @@ class GaussianChain:
         return [zero, *remembered[:-1], remembered[-1] + self.top_mean]
 
     def check_temporal(self) -> None:
-        """Refuses a chain without temporal weights."""
+        """Checks that the chain has temporal weights."""
         if not self.temporal_weights:
             raise ValueError(f"temporal_weights: got none, needs {self.top} of them in a model with a past")
 
@@ -96,7 +96,7 @@ def simulate(chain: GaussianChain, count: int, steps: int, generator: torch.Gene
         chain: the model.
         count: the number of series, N.
         steps: their length, T.
-        generator: the source of chance; the series are made on its device.
+        generator: from which the series are drawn, on its device.
 
     Returns:
         (N, T, L + 1) float64: all levels, the observed one first.

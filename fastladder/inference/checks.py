@@ -18,7 +18,7 @@ def check_values(name: str, tensor: Any) -> None:
 
 
 def check_levels(name: str, tensor: Any, top: int, observation: Tensor) -> None:
-    """Checks what holds a number for each of the levels 1, ..., top beside every observation."""
+    """Checks a tensor with a number for each of the levels 1, ..., top of every observation."""
     check_values(name, tensor)
     needed = (*observation.shape, top)
     if tensor.shape != needed:

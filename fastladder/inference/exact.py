@@ -1,4 +1,4 @@
-"""Exact inference in a chain, by linear algebra over all levels at once: the yardstick of the message passing."""
+"""Exact inference in a chain, by linear algebra over all levels at once, to compare the message passing with."""
 
 import torch
 from torch import Tensor
@@ -20,13 +20,13 @@ def exact_posterior(chain: GaussianChain, observation: Tensor, past: Tensor | No
     Args:
         chain: the model.
         observation: (...), level 0.
-        past: (..., L), the levels 1, ..., L at the time step before. None: there was none, as in the static model.
+        past: (..., L), the levels 1, ..., L at the time step before. None: the model is static.
 
     Returns:
         The means, (..., L), and the covariance, (L, L), which is the same for all observations.
 
     Raises:
-        ValueError, TypeError: on tensors that do not go together, or a past for a chain without temporal weights.
+        ValueError, TypeError: the shapes, dtypes or devices do not match, or a past is given without temporal weights.
     """
     check_values("observation", observation)
     if past is not None:
@@ -41,7 +41,7 @@ def exact_posterior(chain: GaussianChain, observation: Tensor, past: Tensor | No
 
 
 def kalman_filter(chain: GaussianChain, observations: Tensor) -> Filtered:
-    """The Kalman filter: the exact means given all observations so far. The past of the first step is 0, for certain.
+    """The Kalman filter: the exact means given all observations so far. The past of the first step is known to be 0.
 
         u(t) = F u(t-1) + B^-1 (mu + noise),    F = B^-1 diag(w_1, ..., w_L)
 
@@ -55,7 +55,7 @@ def kalman_filter(chain: GaussianChain, observations: Tensor) -> Filtered:
         The means and the predictions.
 
     Raises:
-        ValueError, TypeError: on observations that are no series, or a chain without temporal weights.
+        ValueError, TypeError: the observations are not series (..., T), or the chain has no temporal weights.
     """
     check_series("observations", observations)
     chain.check_temporal()

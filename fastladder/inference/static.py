@@ -27,11 +27,11 @@ def variational_variances(chain: GaussianChain) -> tuple[float, ...]:
 
 
 def static_sweep(chain: GaussianChain, observation: Tensor, means: Tensor) -> Tensor:
-    """Passes messages once up the chain and once down it: every level's mean is set to its best, given its neighbors'.
+    """Passes messages once up and once down the chain: each level's mean gets its best value, given its neighbours.
 
         m_l = v_l (w_{l-1,l} m_{l-1} / sigma_{l-1}^2 + w_{l,l+1} m_{l+1} / sigma_l^2),    m_0 = observation
 
-    with mu for w_{l,l+1} m_{l+1} at the top. This form holds at zero weights too; elsewhere it is that of (17)-(19):
+    with mu for w_{l,l+1} m_{l+1} at the top. It holds at zero weights too; for other weights it equals (17)-(19):
 
         m_l = s_l m_{l-1} / w_{l-1,l} + (1 - s_l) w_{l,l+1} m_{l+1}
         s_l = sigmoid(log(sigma_l^2 w_{l-1,l}^2 / sigma_{l-1}^2))
@@ -39,7 +39,7 @@ def static_sweep(chain: GaussianChain, observation: Tensor, means: Tensor) -> Te
     As printed, (17) has w_y, which the model lacks, for w_x.
 
     Args:
-        chain: the model. Its temporal weights play no part.
+        chain: the model. Its temporal weights are not used.
         observation: (...), level 0.
         means: (..., L), of the levels 1, ..., L.
 
@@ -47,7 +47,7 @@ def static_sweep(chain: GaussianChain, observation: Tensor, means: Tensor) -> Te
         (..., L), the new means.
 
     Raises:
-        ValueError, TypeError: on tensors that do not go together.
+        ValueError, TypeError: the shapes, dtypes or devices do not match.
     """
     check_values("observation", observation)
     check_levels("means", means, chain.top, observation)
@@ -66,15 +66,15 @@ def static_inference(chain: GaussianChain, observation: Tensor, sweeps: int) -> 
     """Iterates `static_sweep` from means of 0. It converges to the exact posterior means.
 
     Args:
-        chain: the model. Its temporal weights play no part.
+        chain: the model. Its temporal weights are not used.
         observation: (...), level 0.
-        sweeps: how many times up and down.
+        sweeps: the number of passes up and down.
 
     Returns:
         (..., L), the means of the levels 1, ..., L.
 
     Raises:
-        ValueError, TypeError: on an observation that is no floating-point tensor, or fewer sweeps than 1.
+        ValueError, TypeError: the observation is not a floating-point tensor, or `sweeps` is below 1.
     """
     check_values("observation", observation)
     check_count("sweeps", sweeps)
@@ -87,7 +87,7 @@ def static_inference(chain: GaussianChain, observation: Tensor, sweeps: int) -> 
 def variational_cost(
     chain: GaussianChain, observation: Tensor, means: Tensor, variances: Tensor | Sequence[float]
 ) -> Tensor:
-    """C_VB of Eq. (16) in nats, which the means of the fixed point and `variational_variances` minimize.
+    """C_VB of Eq. (16) in nats, which the means of the fixed point and `variational_variances` minimise.
 
         C_VB = sum_{l=0}^L ((m_l - w_{l,l+1} m_{l+1})^2 + v_l + w_{l,l+1}^2 v_{l+1}) / (2 sigma_l^2)
                + 1/2 sum_{l=0}^L log(2 pi sigma_l^2) - 1/2 sum_{l=1}^L (1 + log(2 pi v_l)),    v_0 = 0
@@ -98,7 +98,7 @@ def variational_cost(
     posterior less the log evidence, and so an upper bound of -log p(observation). The printed integral lacks dx.
 
     Args:
-        chain: the model. Its temporal weights play no part.
+        chain: the model. Its temporal weights are not used.
         observation: (...), level 0.
         means: (..., L), m_l.
         variances: v_l, (L,) or (..., L), above 0.
@@ -107,7 +107,7 @@ def variational_cost(
         (...), the cost of each observation.
 
     Raises:
-        ValueError, TypeError: on tensors that do not go together.
+        ValueError, TypeError: the shapes, dtypes or devices do not match.
     """
     check_values("observation", observation)
     check_levels("means", means, chain.top, observation)

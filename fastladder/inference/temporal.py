@@ -1,8 +1,8 @@
 """Approximate inference in a temporal chain: appendix C of Recurrent Ladder Networks, for any number of levels.
 
-The past is frozen: its means m_l(t-1) are taken for what the levels were. Three passes make a time step: the decoder
-predicts m' from the past, the encoder corrects the prediction by what was observed, from the bottom up to m~, and the
-decoder corrects that by what the levels above have learned, from the top down to m.
+The past is frozen: the levels before are assumed to equal their means m_l(t-1). A time step has three passes: the
+decoder predicts m' from the past, the encoder corrects the prediction by the observation, from the bottom up, to m~,
+and the decoder corrects m~ by the means of the levels above, from the top down, to m.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from fastladder.inference.static import variational_variances
 
 
 class Gains(NamedTuple):
-    """How strongly a level follows a surprise in a neighboring level.
+    """By how much the mean of a level follows the error of a prediction in a neighbouring level.
 
     Attributes:
         up: L of them, for the levels 1, ..., L: the factor of (28).
@@ -28,7 +28,7 @@ class Gains(NamedTuple):
 
     @classmethod
     def of(cls, chain: GaussianChain) -> "Gains":
-        """The gains that make a sweep decrease the variational cost as far as each level can.
+        """The gains with which a sweep minimises the variational cost in every level.
 
             up_l = s_l / w_{l-1,l} = v_l w_{l-1,l} / sigma_{l-1}^2
             down_l = (1 - s_l) w_{l,l+1} = v_l w_{l,l+1} / sigma_l^2
@@ -46,11 +46,11 @@ class Gains(NamedTuple):
 
 
 class Filtered(NamedTuple):
-    """What a filter makes of series (..., T).
+    """The result of a filter on series (..., T).
 
     Attributes:
-        means: (..., T, L), of the levels 1, ..., L at each time step, given what was observed up to it.
-        predictions: (..., T), of each observation from the ones before it.
+        means: (..., T, L), of the levels 1, ..., L at each time step, given the observations up to it.
+        predictions: (..., T), of each observation from those before it.
     """
 
     means: Tensor
@@ -69,10 +69,10 @@ def temporal_prediction(chain: GaussianChain, past: Tensor) -> Tensor:
         past: (..., L), the means m_l(t-1) of the levels 1, ..., L.
 
     Returns:
-        (..., L + 1), the observation that is expected, m'_0, and the levels m'_1, ..., m'_L.
+        (..., L + 1), the prediction m'_0 of the observation and those of the levels, m'_1, ..., m'_L.
 
     Raises:
-        ValueError, TypeError: on a past that does not fit the chain, or a chain without temporal weights.
+        ValueError, TypeError: `past` does not fit the chain, or the chain has no temporal weights.
     """
     check_values("past", past)
     if past.shape[-1:] != (chain.top,):
@@ -95,23 +95,23 @@ def temporal_sweep(chain: GaussianChain, gains: Gains, observation: Tensor, past
         m_l = m~_l + down_l (m_{l+1} - m'_{l+1})
 
     with mu for the last term of e_L. m' are the means that come in. Where they are the prediction (27), e = m' and
-    these are (28) and (30), corrected as `Gains.of` tells; where they are the means of an earlier sweep, this is the
-    next one. Sweep after sweep, the means go to the exact posterior means for this past. One sweep alone does not reach
-    them: the text after (26) says that eliminating m~ and m' gives the equations of the fixed point, but that holds for
-    m_y only, given the final m_z.
+    these are (28) and (30), corrected as `Gains.of` says; where they are the means of an earlier sweep, this is the
+    next one. Over the sweeps the means converge to the exact posterior means for this past. A single sweep does not
+    reach them: the text after (26) says that eliminating m~ and m' gives the equations of the fixed point, but that
+    holds for m_y only, given the final m_z.
 
     Args:
         chain: the model, with temporal weights.
         gains: `Gains.of(chain)`.
         observation: (...), level 0.
         past: (..., L), the means m_l(t-1) of the levels 1, ..., L.
-        means: (..., L), the means so far.
+        means: (..., L), m'_l.
 
     Returns:
         (..., L), the new means.
 
     Raises:
-        ValueError, TypeError: on tensors that do not go together, or a chain without temporal weights.
+        ValueError, TypeError: the shapes, dtypes or devices do not match, or the chain has no temporal weights.
     """
     check_values("observation", observation)
     check_levels("past", past, chain.top, observation)
@@ -122,8 +122,8 @@ def temporal_sweep(chain: GaussianChain, gains: Gains, observation: Tensor, past
     for level in range(1, chain.top + 1):
         above = before[level] if level < chain.top else None
         expected = chain.expected(level, above, drift)
-        surprise = values[level - 1] - chain.expected(level - 1, expected, drift)
-        values.append(expected + gains.up[level - 1] * surprise)
+        error = values[level - 1] - chain.expected(level - 1, expected, drift)
+        values.append(expected + gains.up[level - 1] * error)
     for level in range(chain.top - 1, 0, -1):
         values[level] = values[level] + gains.down[level - 1] * (values[level + 1] - before[level])
     return torch.stack(values[1:], -1)
@@ -136,13 +136,14 @@ def temporal_inference(chain: GaussianChain, observation: Tensor, past: Tensor, 
         chain: the model, with temporal weights.
         observation: (...), level 0.
         past: (..., L), the means m_l(t-1) of the levels 1, ..., L.
-        sweeps: how many times up and down.
+        sweeps: the number of passes up and down.
 
     Returns:
         (..., L), the means of the levels 1, ..., L.
 
     Raises:
-        ValueError, TypeError: on tensors that do not go together, sweeps below 1, or a chain without temporal weights.
+        ValueError, TypeError: the shapes, dtypes or devices do not match, `sweeps` is below 1, or the chain has no
+            temporal weights.
     """
     check_values("observation", observation)
     check_levels("past", past, chain.top, observation)
@@ -155,20 +156,21 @@ def temporal_inference(chain: GaussianChain, observation: Tensor, past: Tensor, 
 
 
 def online_filter(chain: GaussianChain, observations: Tensor, sweeps: int) -> Filtered:
-    """Goes through series in time, the means of each step the frozen past of the next. The past of the first is 0.
+    """Infers the levels step by step; the means of each step are the frozen past of the next. The first past is 0.
 
-    As it takes past means for certain, it is not the Kalman filter, and predicts less well than that one.
+    Unlike the Kalman filter it ignores how uncertain the past means are, and predicts less well.
 
     Args:
         chain: the model, with temporal weights.
         observations: (..., T), independent series.
-        sweeps: how many times up and down at each time step.
+        sweeps: the number of passes up and down at each time step.
 
     Returns:
         The means and the predictions.
 
     Raises:
-        ValueError, TypeError: on observations that are no series, sweeps below 1, or a chain without temporal weights.
+        ValueError, TypeError: the observations are not series (..., T), `sweeps` is below 1, or the chain has no
+            temporal weights.
     """
     check_series("observations", observations)
     past = observations.new_zeros(*observations.shape[:-1], chain.top)

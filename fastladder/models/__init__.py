@@ -1,18 +1,32 @@
-"""Whole networks."""
+"""Whole networks. `fastladder.models.rladder` and `fastladder.models.ladder` also have the rows to declare one in."""
 
-from fastladder.models.ladder import LadderCosts, LadderNetwork, LadderOutput
-from fastladder.models.ladder_recipes import (
+from fastladder.models.ladder import (
     LADDER_CONV_FC_DENOISING,
     LADDER_CONV_SMALL_DENOISING,
     LADDER_MLP_DENOISING,
     Denoising,
+    LadderCosts,
+    LadderNetwork,
+    LadderOutput,
     ladder_conv_fc,
     ladder_conv_small,
     ladder_mlp,
 )
-from fastladder.models.levels import Level
-from fastladder.models.rladder import RLadder, RLadderOutput, RLadderState, RowState
-from fastladder.models.tables import small, small_static, small_temporal, table5, table6, table7, table8, table9
+from fastladder.models.rladder import (
+    Level,
+    RLadder,
+    RLadderOutput,
+    RLadderState,
+    RowState,
+    rladder_music,
+    rladder_occluded_digits,
+    rladder_small_digits,
+    rtagger_textures,
+    static_occluded_digits,
+    static_small_digits,
+    temporal_occluded_digits,
+    temporal_small_digits,
+)
 from fastladder.models.tagger import Tagger, TaggerOutput
 
 __all__ = [
@@ -33,12 +47,12 @@ __all__ = [
     "ladder_conv_fc",
     "ladder_conv_small",
     "ladder_mlp",
-    "small",
-    "small_static",
-    "small_temporal",
-    "table5",
-    "table6",
-    "table7",
-    "table8",
-    "table9",
+    "rladder_music",
+    "rladder_occluded_digits",
+    "rladder_small_digits",
+    "rtagger_textures",
+    "static_occluded_digits",
+    "static_small_digits",
+    "temporal_occluded_digits",
+    "temporal_small_digits",
 ]

@@ -6,26 +6,27 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
-from fastladder.models.ladder import LadderNetwork
-from fastladder.models.ladder_layer import LadderLayer
-from fastladder.models.ladder_levels import Dense
+from fastladder.models.ladder.layer import LadderLayer
+from fastladder.models.ladder.network import LadderNetwork
+from fastladder.models.ladder.rows import Dense
 from fastladder.nn.checks import check_shape, check_size
 from fastladder.nn.reset import reset_children
-from fastladder.nn.tag import INITIAL_VARIANCE, Tag
+from fastladder.nn.tag import Tag, TagOptions
 
 
 class TaggerOutput(NamedTuple):
-    """What a `Tagger` answers after T iterations over N samples with K groups."""
+    """What a `Tagger` returns after T iterations over N samples with K groups."""
 
-    means: tuple[Tensor, ...]  # T times (N, K, *D): what each group takes the input for
-    masks: tuple[Tensor, ...]  # T times (N, K, *D): how likely each element belongs to each group
+    means: tuple[Tensor, ...]  # T times (N, K, *D): the reconstruction of the input by each group
+    masks: tuple[Tensor, ...]  # T times (N, K, *D): the probability that an element belongs to a group
     costs: Tensor  # (T, N): the negative log likelihood of the target, in nats per element
     log_probabilities: tuple[Tensor, ...]  # T times (N, classes); empty where the network does not classify
 
     @property
     def cost(self) -> Tensor:
-        """The mean over iterations and samples: what unsupervised training minimises."""
+        """(), the mean over iterations and samples, which unsupervised training minimises."""
         return self.costs.mean()
 
 
@@ -39,7 +40,8 @@ class TaggerMapping(nn.Module):
     Args:
         data_shape: \*D.
         widths: units of h and of every level of the Ladder network above it.
-        classes: with it the network has one more level of so many units and one for "no class".
+        classes: C; the network then has one more level of C + 1 units, the last of them for "no class". None: it has
+            no such level.
         norm, top_activation: as for `fastladder.models.LadderNetwork`.
     """
 
@@ -85,12 +87,12 @@ class TaggerMapping(nn.Module):
             nn.init.normal_(readout.weight, std=readout.in_features**-0.5)
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
-        """From features (M, 4, *D) to z and mask logits, (M, *D), and where it classifies logits (M, classes + 1)."""
+        """Maps features (M, 4, *D) to z and mask logits, (M, *D) each, and with classes to logits (M, C + 1) too."""
         hidden = self.input(features.flatten(1)).hidden
         output = self.ladder.reconstruct(hidden)
         shape = (features.shape[0], *self.data_shape)
-        answer = (self.mean(output.reconstruction).view(shape), self.mask(output.reconstruction).view(shape))
-        return (*answer, output.logits) if self.classifies else answer
+        readouts = (self.mean(output.reconstruction).view(shape), self.mask(output.reconstruction).view(shape))
+        return (*readouts, output.logits) if self.classifies else readouts
 
 
 class Tagger(nn.Module):
@@ -106,10 +108,11 @@ class Tagger(nn.Module):
         data_shape: \*D, of one sample; an integer for a single dimension.
         widths: units of the projected input and of every level of the Ladder network above it.
         classes: C; None: it does not classify.
-        groups, iterations, likelihood, noise, initial_mean, initial_variance, delta, legacy_variance, validate: as for
-            `fastladder.nn.Tag`.
-        norm: "batch" (by the statistics of the batch always, as in the paper) or "layer" (its better variant).
+        norm: "batch" (by the statistics of the batch also in evaluation, as in the paper) or "layer" (the better of the
+            paper's two variants).
         top_activation: of the highest level, "softmax" or "relu".
+        options: groups, iterations, likelihood, noise, initial_mean, initial_variance, delta, legacy_variance and
+            validate, with the meaning and the defaults that `fastladder.nn.Tag` gives them.
 
     Raises:
         ValueError, TypeError: an argument is out of range; the message names it.
@@ -121,19 +124,11 @@ class Tagger(nn.Module):
         widths: Sequence[int] = (2000, 1000, 500),
         *,
         classes: int | None = None,
-        groups: int = 4,
-        iterations: int = 3,
-        likelihood: str = "gaussian",
-        noise: float = 0.2,
-        initial_mean: float = 0.5,
-        initial_variance: float = INITIAL_VARIANCE,
-        delta: str = "residual",
-        legacy_variance: bool = False,
         norm: str = "layer",
         top_activation: str = "softmax",
-        validate: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        **options: Unpack[TagOptions],
     ) -> None:
         super().__init__()
         data_shape = check_shape("data_shape", data_shape)
@@ -146,21 +141,13 @@ class Tagger(nn.Module):
         self.tag = Tag(
             TaggerMapping(data_shape, widths, classes, norm=norm, top_activation=top_activation, **factory),
             data_shape,
-            groups=groups,
-            iterations=iterations,
-            likelihood=likelihood,
-            noise=noise,
-            initial_mean=initial_mean,
-            initial_variance=initial_variance,
-            delta=delta,
-            legacy_variance=legacy_variance,
             norm=norm,
-            validate=validate,
+            **options,
             **factory,
         )
 
     def reset_parameters(self) -> None:
-        """Draws all weights anew; everything else becomes as it was at first."""
+        """Draws all weights anew; all other parameters get their initial values."""
         self.tag.reset_parameters()
 
     def forward(self, target: Tensor, **options: Any) -> TaggerOutput:
@@ -170,24 +157,28 @@ class Tagger(nn.Module):
             target: x, (N, *D).
             options: as for `fastladder.nn.Tag.forward`.
 
+        Returns:
+            `TaggerOutput`.
+
         Raises:
             ValueError, TypeError: an argument has a wrong shape, dtype, device or value; the message names it.
         """
         output = self.tag(target, **options)
-        scores = tuple(combine_groups(answer[0], output.masks[0].shape[1]) for answer in output.answers if answer)
-        return TaggerOutput(output.means, output.masks, output.costs, scores)
+        groups = output.masks[0].shape[1]
+        log_probabilities = tuple(combine_groups(logits, groups) for others in output.others for logits in others)
+        return TaggerOutput(output.means, output.masks, output.costs, log_probabilities)
 
     def load_pretrained(self, state: dict[str, Tensor]) -> list[str]:
-        """Takes over what a Tagger with fewer levels has learned, and leaves the rest as it was drawn.
+        """Copies the parameters of a Tagger with fewer levels, and leaves the other parameters as they are.
 
         Args:
-            state: the other's state_dict.
+            state: the other Tagger's state_dict.
 
         Returns:
-            The names that were taken over: those that both have, in the same shape.
+            The names of the parameters that were copied, which are those that both have in the same shape.
 
         Raises:
-            ValueError: there are none.
+            ValueError: both have no parameter in common.
         """
         own = self.state_dict()
         shared = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}

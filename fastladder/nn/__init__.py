@@ -11,7 +11,7 @@ from fastladder.nn.g1 import G1, ConvG1
 from fastladder.nn.ladder_combinator import LadderCombinator
 from fastladder.nn.lstm_cell import LSTMCell
 from fastladder.nn.mean_teacher import MeanTeacher
-from fastladder.nn.tag import Tag, TagOutput
+from fastladder.nn.tag import Tag, TagOptions, TagOutput
 
 __all__ = [
     "G1",
@@ -26,6 +26,7 @@ __all__ = [
     "MeanTeacher",
     "StepBatchNorm",
     "Tag",
+    "TagOptions",
     "TagOutput",
     "synchronize_batch_norm",
     "update_batch_norm",

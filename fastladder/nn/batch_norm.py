@@ -7,7 +7,7 @@ from torch.nn import functional
 from fastladder.nn.batch_statistics import RunningStatistics, move_statistics
 from fastladder.nn.checks import check_size
 from fastladder.nn.preactivation import step_index
-from fastladder.reference.normalization import per_channel
+from fastladder.tensors import per_channel
 
 
 class StepBatchNorm(RunningStatistics):
@@ -17,8 +17,8 @@ class StepBatchNorm(RunningStatistics):
     al., 2017, Recurrent Batch Normalization). Weight and bias are shared by all steps. Training normalises by the
     statistics of the batch, evaluation by the running statistics of the step.
 
-    `fastladder.nn.synchronize_batch_norm` and `update_batch_norm` are for it what `torch.nn.SyncBatchNorm` and
-    `torch.optim.swa_utils.update_bn` are for torch's own.
+    `torch.nn.SyncBatchNorm` and `torch.optim.swa_utils.update_bn` do not know it: use
+    `fastladder.nn.synchronize_batch_norm` and `update_batch_norm`.
 
     Args:
         num_features: C.

@@ -1,7 +1,7 @@
 """Statistics of the batch: over several processes, and estimated anew for a trained network.
 
-`torch.nn.SyncBatchNorm` and `torch.optim.swa_utils.update_bn` know torch's own batch normalisation only; these are
-their counterparts for the modules of fastladder.
+`torch.nn.SyncBatchNorm` and `torch.optim.swa_utils.update_bn` know only torch's own batch normalisation; here are their
+counterparts for the modules of fastladder.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fastladder.reference.normalization import compute_dtype_of, per_channel
+from fastladder.tensors import compute_dtype_of, per_channel
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -22,26 +22,26 @@ class Moments(NamedTuple):
 
     mean: Tensor  # (C,)
     var: Tensor  # (C,), the biased variance
-    elements: Tensor  # (), how many a channel has
+    elements: Tensor  # (), the number of elements of a channel
 
     @classmethod
     def of_zeros(cls, like: Tensor) -> "Moments":
-        """Of a batch of zeros, with channels like (C,)."""
+        """The statistics of a batch of zeros with as many channels as `like`, (C,)."""
         return cls(torch.zeros_like(like), torch.zeros_like(like), torch.ones_like(like[0]))
 
     @property
     def unbiased_var(self) -> Tensor:
-        """(C,), what running statistics are made of; of a single element 0."""
+        """(C,), of which running statistics are averages; 0 for a single element."""
         return self.var * (self.elements / (self.elements - 1).clamp(min=1))
 
 
 class BatchNormalized(nn.Module):
-    """What the modules share that normalise by statistics of the batch.
+    """The base of all modules that normalise by statistics of the batch.
 
     Attributes:
-        synchronized: whether these are in training the statistics of the batches of all processes together. See
+        synchronized: whether training uses the statistics of the batches of all processes together. See
             `synchronize_batch_norm`.
-        process_group: of those processes; None: all.
+        process_group: these processes; None: all.
     """
 
     synchronized = False
@@ -49,11 +49,11 @@ class BatchNormalized(nn.Module):
 
     @property
     def shares_statistics(self) -> bool:
-        """Whether statistics are now computed with other processes."""
+        """Whether the statistics of this pass are computed together with other processes."""
         return self.synchronized and self.training and distributed.is_available() and distributed.is_initialized()
 
     def moments(self, x: Tensor) -> Moments:
-        """The statistics of a batch (N, C, *S), those of all processes together where they are shared."""
+        """The statistics of a batch (N, C, *S), or of the batches of all processes where these are shared."""
         x = compute_dtype_of(x)
         dims = [d for d in range(x.dim()) if d != 1]
         elements = self._total(torch.full_like(x[:0].sum(), x.numel() // x.shape[1]))
@@ -66,17 +66,17 @@ class BatchNormalized(nn.Module):
         return Moments(mean, var, elements)
 
     def normalize(self, x: Tensor, eps: float, moments: Moments | None = None) -> Tensor:
-        """A batch (N, C, *S) by its statistics, which may have been computed already."""
+        """Normalises a batch (N, C, *S) by its statistics, which may have been computed already."""
         if moments is None and not self.shares_statistics:
             return functional.batch_norm(x, None, None, training=True, eps=eps)
         mean, var, _ = self.moments(x) if moments is None else moments
         return ((x - per_channel(mean, x)) * per_channel((var + eps).rsqrt(), x)).to(x.dtype)
 
     def _total(self, x: Tensor) -> Tensor:
-        """The sum over the processes that share statistics, which is differentiable."""
+        """The differentiable sum over the processes that share statistics."""
         if not self.shares_statistics:
             return x
-        from torch.distributed.nn.functional import all_reduce  # only where it is needed: the import takes its time
+        from torch.distributed.nn.functional import all_reduce  # imported here since it is slow to import
 
         group = distributed.group.WORLD if self.process_group is None else self.process_group
         return all_reduce(x, group=group)
@@ -88,8 +88,8 @@ class RunningStatistics(BatchNormalized):
     Attributes:
         momentum: the weight of a new batch in the running statistics; None: they are the plain average of all batches.
         running_mean, running_var: (steps, *); None where there are none.
-        num_batches_tracked: (steps,), how many batches they are of. It is not stored, since only the plain average asks
-            for it, which is taken in one go.
+        num_batches_tracked: (steps,), the number of batches in them. It is not in the state_dict: only the plain
+            average needs it, which is taken in one run.
     """
 
     momentum: float | None
@@ -98,14 +98,14 @@ class RunningStatistics(BatchNormalized):
     num_batches_tracked: Tensor | None
 
     def register_running_statistics(self, steps: int, *shape: int, present: bool, **factory: Any) -> None:
-        """Makes the buffers, empty."""
+        """Registers the buffers, without values."""
         count = torch.zeros(steps, dtype=torch.int64, device=factory.get("device")) if present else None
         for name in ("running_mean", "running_var"):
             self.register_buffer(name, torch.empty(steps, *shape, **factory) if present else None)
         self.register_buffer("num_batches_tracked", count, persistent=False)
 
     def reset_running_stats(self) -> None:
-        """Running mean 0, running variance 1, of no batch."""
+        """Running means become 0, running variances 1, the number of batches 0."""
         if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
             nn.init.zeros_(self.running_mean)
             nn.init.ones_(self.running_var)
@@ -122,7 +122,7 @@ class RunningStatistics(BatchNormalized):
 
 @torch.no_grad()
 def move_statistics(running_mean: Tensor, running_var: Tensor, moments: Moments, weight: Tensor | float) -> None:
-    """Moves running statistics (C,) by `weight` of the way to those of a batch; an empty one leaves them."""
+    """Moves running statistics (C,) toward those of a batch by `weight`. An empty batch leaves them unchanged."""
     step = weight * (moments.elements > 0)
     for running, of_batch in ((running_mean, moments.mean), (running_var, moments.unbiased_var)):
         running.add_(step * (of_batch - running))
@@ -131,17 +131,20 @@ def move_statistics(running_mean: Tensor, running_var: Tensor, moments: Moments,
 def synchronize_batch_norm(module: Module, process_group: Any = None) -> Module:
     """Makes every batch normalisation of fastladder in a module normalise over the batches of all processes.
 
-    What `torch.nn.SyncBatchNorm.convert_sync_batchnorm` is to torch's own: call both where a module has both, before it
-    is wrapped in `DistributedDataParallel`. In training all processes then have to run the module equally often, also
-    over as many time steps; in evaluation, and where there are no processes, each has its own statistics. Those of
-    several processes are computed outside of the fused kernels. Works on CPUs too.
+    `torch.nn.SyncBatchNorm.convert_sync_batchnorm` does the same for torch's own batch normalisation. Where a module
+    has both kinds, call both, before it is wrapped in `DistributedDataParallel`. In training all processes then have to
+    call the module equally often, over the same number of time steps. In evaluation, and without a process group, every
+    process uses its own statistics. Shared statistics are computed outside of the fused kernels, on CPUs too.
 
     Args:
-        module: is changed, and returned.
-        process_group: whose batches count; None: those of all processes.
+        module: is changed in place.
+        process_group: the processes whose batches are used; None: all.
+
+    Returns:
+        The module.
 
     Raises:
-        ValueError: there is no batch normalisation of fastladder in it.
+        ValueError: the module has no batch normalisation of fastladder.
     """
     found = [each for each in module.modules() if isinstance(each, BatchNormalized)]
     if not found:
@@ -153,18 +156,18 @@ def synchronize_batch_norm(module: Module, process_group: Any = None) -> Module:
 
 @torch.no_grad()
 def update_batch_norm(loader: Iterable[Any], module: nn.Module, device: torch.device | str | None = None) -> None:
-    """Sets all running statistics in a module to the plain average over batches, as after averaging weights.
+    """Sets all running statistics in a module to the plain average over batches, for example after averaging weights.
 
-    What `torch.optim.swa_utils.update_bn` is to torch's own batch normalisation, which is included here.
+    Like `torch.optim.swa_utils.update_bn`, for the batch normalisation of fastladder and torch's own.
 
     Args:
-        loader: of batches, or of tuples and lists that begin with one; the module is called with each.
+        loader: of batches, or of tuples or lists that begin with one. The module is called with each batch.
         module: for example an RLadder, or a network that contains a ConvLSTM with norm "batch".
-        device: where batches are moved to; None: they stay.
+        device: to which batches are moved; None: they stay where they are.
 
     Raises:
-        ValueError: the module has no running statistics, or a `fastladder.models.LadderNetwork`, which has
-            `estimate_statistics` for its own; or there are no batches.
+        ValueError: the module has no running statistics; it contains a `fastladder.models.LadderNetwork`, whose
+            running statistics `estimate_statistics` sets; or there are no batches.
     """
     found: list[Any] = [
         each

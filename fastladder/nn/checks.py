@@ -13,7 +13,7 @@ DIMS = (1, 2, 3)
 
 
 def check_size(name: str, value: Any) -> int:
-    """Checks a number of things above 0, of any integer type, and returns it as an int."""
+    """Checks a number above 0 of any integer type, and returns it as an int."""
     try:
         size = operator.index(value)
     except TypeError:
@@ -42,9 +42,9 @@ def check_sizes(name: str, value: Any, dims: int) -> tuple[int, ...]:
 
 
 def check_features(name: str, tensor: Any, channels: int, dims: int, module: Any = None) -> None:
-    """Checks an activation (N, channels, *S) with `dims` spatial dimensions that is to meet the weight of a module.
+    """Checks an activation (N, channels, *S) with `dims` spatial dimensions, and its dtype and device against a module.
 
-    Where there is none, as in a module that a user put in place of ours, dtype and device are left to that module.
+    Only a module with a `weight` is compared. One that a user put in place of ours may have none.
     """
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name}: got {type(tensor).__name__}, needs a tensor")
@@ -61,7 +61,7 @@ def check_features(name: str, tensor: Any, channels: int, dims: int, module: Any
 
 
 def check_state(state: Any) -> tuple[Tensor, Tensor] | None:
-    """Checks that a state is hidden and cell, or missing, which (None, None) says too."""
+    """Checks that a state is hidden and cell, or missing: None or (None, None)."""
     if state is None:
         return None
     if isinstance(state, Tensor) or not isinstance(state, Sequence):
@@ -85,7 +85,7 @@ def check_beside(name: str, tensor: Tensor, like: Tensor) -> None:
 
 
 def reads_values(tensor: Tensor) -> bool:
-    """Whether the values of a tensor can be looked at: not of a meta, fake or traced one, nor within a transform."""
+    """Whether the values of a tensor can be read, unlike those of a meta, fake or traced one or within a transform."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or tensor.is_meta:
         return False
     return type(tensor) in (Tensor, nn.Parameter) and torch._C._functorch.get_dynamic_layer_stack_depth() == 0

@@ -73,7 +73,7 @@ class ConvG2(ProjectedPair):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Convolutions as `torch.nn.Conv2d` draws them, gains 1, biases 0, and the weights of f as `init` says."""
+        """Draws the convolutions anew; gains become 1, biases 0, the weights of f as `init` says."""
         super().reset_parameters()
         starts = [activation_values(self.lateral_size, self.init, default) for default in (CONTENT, CONTENT, GATE)]
         fill(self.weights, torch.stack(starts))

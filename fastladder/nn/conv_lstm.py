@@ -20,9 +20,9 @@ from fastladder.ops.checks import check_flag
 class ConvLSTM(nn.Module):
     r"""A stack of convolutional LSTM layers over a sequence, like `torch.nn.LSTM` with spatial dimensions.
 
-    Each layer calls its :class:`ConvLSTMCell` at every time step, with that step's input and state; the projections of
-    the input are computed for all time steps at once, except where something else stands in a cell's place or wraps it.
-    The cells are submodules named as the parameters of `torch.nn.LSTM` end: l0, l0_reverse, l1.
+    Each layer calls its :class:`ConvLSTMCell` at every time step, with that step's input and state. The projections of
+    the input are computed for all time steps at once, except where a cell has been wrapped or replaced. The submodules
+    of the cells have the endings of `torch.nn.LSTM`'s parameters as names: l0, l0_reverse, l1.
 
     Args:
         input_size: channels of the input.
@@ -90,8 +90,8 @@ class ConvLSTM(nn.Module):
     ) -> tuple[Tensor | PackedSequence, State]:
         """Runs over sequences, of one length or of several.
 
-        A sample that is shorter than the longest has its final state from its own last step, and its backward direction
-        begins there; its output is zero beyond.
+        The final state of a sample is that of its own last step, where its backward direction begins. Beyond that step
+        its output is zero.
 
         Args:
             input: (T, N, input_size, *S), or (N, T, input_size, *S) if `batch_first`, or a `PackedSequence`.
@@ -131,7 +131,7 @@ class ConvLSTM(nn.Module):
         return output.transpose(0, 1) if self.batch_first else output, state
 
     def _run_lengths(self, input: Tensor, lengths: list[int], state: State | None) -> tuple[Tensor, State]:
-        """Runs over input (T, N, C, *S), packed here since torch's own packing cannot be transformed."""
+        """Runs over input (T, N, C, *S). It is packed here, as torch.func cannot transform torch's own packing."""
         duration, batch = input.shape[:2]
         order = sorted(range(batch), key=lambda n: -lengths[n])
         batch_sizes = [sum(length > step for length in lengths) for step in range(max(lengths))]
@@ -145,7 +145,7 @@ class ConvLSTM(nn.Module):
         return padded.unflatten(0, (duration, batch)), (hidden[:, back], cell[:, back])
 
     def _run_packed(self, packed: PackedSequence, state: State | None) -> tuple[PackedSequence, State]:
-        """Runs over a packed sequence, whose samples lie in an order of their own."""
+        """Runs over a packed sequence, whose samples are sorted by length."""
         data, batch_sizes, sorted_indices, unsorted_indices = packed
         self._check_state(state, int(batch_sizes[0]))
         if state is not None and sorted_indices is not None:
@@ -205,20 +205,22 @@ def run_cell(
 ) -> tuple[Tensor, State]:
     """Runs one cell over the time steps of `data`, whose batch sizes never grow: the samples that end first come last.
 
-    The state of a sample that is not there, because it has ended or, in reverse, not yet begun, stays as it is.
-    Returns the output, in the order of `data`, and the final state of every sample.
+    The state of a sample that has ended, or in reverse has not begun, stays as it is.
+
+    Returns:
+        The output, in the order of `data`, and the final state of every sample.
     """
     inputs = data.split(batch_sizes)
-    known: list[dict[str, Tensor]] = [{}] * len(inputs)
-    # What wraps a cell, as sharding does, may have its weights at hand only when the cell is called.
+    options: list[dict[str, Tensor]] = [{}] * len(inputs)
+    # A wrapper of the cell, such as sharding, may provide the weights only while the cell is called.
     if type(cell) is ConvLSTMCell:
-        known = [{"projection": projection} for projection in cell.input_projection(data).split(batch_sizes)]
-    steps = list(zip(inputs, known, strict=True))
+        options = [{"projection": projection} for projection in cell.input_projection(data).split(batch_sizes)]
+    steps = list(zip(inputs, options, strict=True))
     outputs = []
-    for step, (input, options) in enumerate(reversed(steps) if reverse else steps):
+    for step, (input, projection) in enumerate(reversed(steps) if reverse else steps):
         batch = input.shape[0]
         before = None if state is None else (state[0][:batch], state[1][:batch])
-        hidden, new_cell = cell(input, before, step=step, **options)
+        hidden, new_cell = cell(input, before, step=step, **projection)
         outputs.append(hidden)
         if batch < batch_sizes[0]:
             zeros = hidden.new_zeros(batch_sizes[0] - batch, *hidden.shape[1:])

@@ -25,7 +25,7 @@ class ConvLSTMCell(GatedCell):
         input_size: channels of the input x.
         hidden_size: channels of hidden and cell.
         kernel_size: of the input's convolution; one integer or one for each dimension. The convolutions of hidden and
-            feedback have the same kernel where it is odd; 4, 6 and 8 become 3, 3 and 5, for these must keep the size.
+            feedback, which must keep the size, have the same kernel where it is odd; 4, 6 and 8 become 3, 3 and 5.
         stride: of the input's convolution. A size n becomes ceil(n / stride).
         bias: whether there is a bias.
         norm: "none", "layer" (per sample over all gates and positions) or "batch" (per channel over batch and

@@ -15,10 +15,10 @@ Sizes = int | Sequence[int]
 
 
 def odd_kernel_size(kernel_size: Sequence[int]) -> tuple[int, ...]:
-    """The kernel that goes with `kernel_size` where the spatial size must stay.
+    """The kernel size of the convolutions that must keep the spatial size, beside one of `kernel_size` with a stride.
 
-    An odd kernel stays as it is. An even kernel belongs to a stride of 2, and covers half as much after it: 4, 6 and 8
-    become 3, 3 and 5.
+    An odd kernel stays as it is. An even kernel belongs to a stride of 2; after that, half as many positions cover the
+    same area: 4, 6 and 8 become 3, 3 and 5.
     """
     return tuple(k if k % 2 else k // 2 | 1 for k in kernel_size)
 
@@ -42,7 +42,7 @@ def convolution(
 def top_projection(
     top_size: int, output_size: int, kernel_size: Sizes, *, stride: Sizes = 1, dims: int, **options: Any
 ) -> nn.Module:
-    """The convolution that takes a decoder cell's top to the size of its lateral, transposed for strides above 1."""
+    """The convolution from a decoder cell's top to the size of its lateral, transposed for strides above 1."""
     stride = check_sizes("stride", stride, dims)
     if max(stride) == 1:
         return convolution(top_size, output_size, kernel_size, dims=dims, **options)
@@ -54,7 +54,7 @@ def top_projection(
 
 
 def check_top(projection: Any, top: Sequence[int], lateral: Sequence[int]) -> None:
-    """Checks that a `top_projection` can take the spatial size of a top to that of a lateral."""
+    """Checks that a `top_projection` can map the spatial size of a top to that of a lateral."""
     transposed = isinstance(projection, tuple(TRANSPOSED.values()))
     for n, m, s, k in zip(top, lateral, projection.stride, projection.kernel_size, strict=True):
         least = (n - 1) * s - 2 * ((k - 1) // 2) + k if transposed else n
@@ -66,7 +66,7 @@ def check_top(projection: Any, top: Sequence[int], lateral: Sequence[int]) -> No
 
 
 def project_top(projection: Any, top: Tensor, size: torch.Size) -> Tensor:
-    """Applies a `top_projection`, or what a user put in its place, so that the result has the spatial size `size`."""
+    """Applies a `top_projection`, or a user's module in its place, and checks that the result has the spatial size."""
     transposed = isinstance(projection, tuple(TRANSPOSED.values()))
     if transposed or isinstance(projection, tuple(CONVOLUTIONS.values())):
         check_top(projection, top.shape[2:], size)

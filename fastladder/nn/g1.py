@@ -14,7 +14,7 @@ from fastladder.nn.reset import fill, reset_children
 
 
 class ProjectedG1(nn.Module):
-    """What `G1` and `ConvG1` share: all but their projection."""
+    """The base of `G1` and `ConvG1`, which differ in their projection only."""
 
     projection: nn.Module
 
@@ -42,13 +42,13 @@ class ProjectedG1(nn.Module):
         self.content = nn.Parameter(torch.empty(5, lateral_size, **factory))
 
     def reset_parameters(self) -> None:
-        """The projection as its class draws it, gain 1, bias 0, and gate and content as `init` says."""
+        """Draws the projection anew; gains become 1, biases 0, gate and content as `init` says."""
         reset_children(self)
         fill(self.gate, activation_values(self.lateral_size, self.init, GATE))
         fill(self.content, activation_values(self.lateral_size, self.init, CONTENT))
 
     def forward(self, top: Tensor, lateral: Tensor, step: int = 0) -> Tensor:
-        """Mixes the lateral with what the top says.
+        """Mixes the lateral with content that is computed from the top.
 
         Args:
             top: (N, top_size, *S'), where S' is S divided by the stride.
@@ -72,7 +72,7 @@ class ProjectedG1(nn.Module):
         return self.preactivation([projection], combine, step)
 
     def project(self, top: Tensor, size: torch.Size) -> Tensor:
-        """The projection of `top` at the spatial size of the lateral."""
+        """The projection of the top, (N, lateral_size, *S), with the spatial size of the lateral."""
         raise NotImplementedError
 
     def extra_repr(self) -> str:

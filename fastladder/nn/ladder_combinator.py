@@ -19,7 +19,7 @@ class LadderCombinator(BatchNormalized):
         \mu = a_1 \sigma(a_2 u + a_3) + a_4 u + a_5, \qquad v = a_6 \sigma(a_7 u + a_8) + a_9 u + a_{10} \\
         \hat z = (\tilde z - \mu) \, v + \mu
 
-    The norm has neither gain nor bias, and uses the statistics of its argument in evaluation too.
+    The norm has neither gain nor bias, and uses the statistics of the batch also in evaluation.
 
     Args:
         channels: C, of lateral, top and output.
@@ -61,11 +61,11 @@ class LadderCombinator(BatchNormalized):
         fill(self.weight, values)
 
     def forward(self, lateral: Tensor, top: Tensor) -> Tensor:
-        """Denoises the lateral by what the top says.
+        """Estimates the clean lateral.
 
         Args:
             lateral: z~, (N, C, *S), from the encoder.
-            top: t, (N, C, *S), what comes from the level above, projected.
+            top: t, (N, C, *S), the projection of what comes from the level above.
 
         Returns:
             z^, shaped like `lateral`.

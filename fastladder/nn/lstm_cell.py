@@ -15,10 +15,10 @@ State = tuple[Tensor, Tensor]
 
 
 class GatedCell(nn.Module):
-    """What `LSTMCell` and `ConvLSTMCell` share: all but the kind of their projections.
+    """The base of `LSTMCell` and `ConvLSTMCell`, which differ in the kind of their projections only.
 
-    The projections stay separate, so that each can be normalised on its own, and that the projection of a missing state
-    is not computed.
+    The projections of input, state and feedback are separate, so that each can be normalised on its own and that of a
+    missing state need not be computed.
     """
 
     input_projection: nn.Module
@@ -33,7 +33,7 @@ class GatedCell(nn.Module):
         self.forget_bias, self.dims = forget_bias, dims
 
     def reset_parameters(self) -> None:
-        """Weights as `torch.nn.Linear` and `torch.nn.Conv2d` draw them; biases 0, but `forget_bias` at forget gates."""
+        """Draws weights as `torch.nn.Linear` and `Conv2d` do; biases become 0, those of forget gates `forget_bias`."""
         reset_children(self)
         if self.preactivation.bias is not None:
             gates = torch.tensor([0.0, self.forget_bias, 0.0, 0.0])  # i, f, g, o
@@ -54,8 +54,8 @@ class GatedCell(nn.Module):
             state: hidden and cell, each (N, hidden_size, *S'), where S' is S divided by the stride; missing means zero.
             feedback: (N, feedback_size, *S'); missing means zero.
             step: the time step, for the running statistics of norm "batch".
-            projection: what `input_projection` makes of the input, where that has been computed for several time steps
-                at once.
+            projection: the output of `input_projection` for this input, where it has been computed for several time
+                steps at once.
 
         Returns:
             the new hidden and cell, each (N, hidden_size, *S'). Under autocast the cell is float32.
@@ -72,7 +72,7 @@ class GatedCell(nn.Module):
         projections = [projected, self._project("state[0]", hidden, self.hidden_projection, projected)]
         if self.feedback_projection is not None:
             projections.append(self._project("feedback", feedback, self.feedback_projection, projected))
-        # A cell may be wider than the weights, as it is under autocast.
+        # The cell may have a wider dtype than the weights, as under autocast.
         check_features("state[1]", cell, self.hidden_size, self.dims)
         check_beside("state[1]", cell, projected)
         present = [p for p in projections if p is not None]
@@ -88,7 +88,7 @@ class GatedCell(nn.Module):
         return self.preactivation(projections, gates, step)
 
     def _project(self, name: str, tensor: Tensor | None, projection: nn.Module, like: Tensor) -> Tensor | None:
-        """A projection of the state or the feedback; None where that is missing."""
+        """The projection of the hidden state or the feedback; None where it is missing."""
         if tensor is None:
             return None
         size = self.feedback_size if name == "feedback" else self.hidden_size

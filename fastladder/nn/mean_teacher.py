@@ -1,4 +1,4 @@
-"""The Mean Teacher: a slow average of a network, whose answers the network learns from without labels."""
+"""The Mean Teacher: a moving average of a network, from whose outputs the network learns without labels."""
 
 import copy
 import math
@@ -17,18 +17,17 @@ class MeanTeacher(nn.Module):
     .. math::
         \theta' \leftarrow a \, \theta' + (1 - a) \, \theta, \qquad a = \min(1 - 1 / (n + 1), \, \mathrm{decay})
 
-    where n counts the updates before this one, so that the teacher is at first the plain mean of the students it was
-    moved to. Buffers, such as the running statistics of batch normalisation, are the teacher's own, from its own
-    forward passes: unlike `torch.optim.swa_utils.AveragedModel`, which copies or averages those of the student. The
-    mean of a parameter of less than 32 bits is kept in float32 beside it. Parameters of integers and booleans have no
-    mean: the teacher takes those of the student.
+    where n counts the updates before this one, so that the teacher is at first the plain mean of its students. Buffers,
+    such as the running statistics of batch normalisation, come from the teacher's own forward passes, while
+    `torch.optim.swa_utils.AveragedModel` copies or averages those of the student. The mean of a parameter with less
+    than 32 bits is kept in float32 beside it. Parameters of integers and booleans have no mean and are copied.
 
-    A student that was passed to `torch.compile`, `DataParallel`, `DistributedDataParallel` or Lightning's
-    `Fabric.setup` is the student within, here and in :meth:`update`. One that `fully_shard` shards has to be sharded
-    after its teacher is made, and then every process has to call :meth:`update`, which gathers the parameters.
+    Of a student that was wrapped by `torch.compile`, `DataParallel`, `DistributedDataParallel` or Lightning's
+    `Fabric.setup` the module within is the student, here and in :meth:`update`. `fully_shard` has to be applied to the
+    student after its teacher is made, and then every process has to call :meth:`update`, which gathers the parameters.
 
     Args:
-        student: is copied; the teacher starts from its weights. The copy is reached as `module`.
+        student: is copied, weights included. The copy is the attribute `module`.
         decay: the largest a, from 0 to below 1.
 
     Raises:
@@ -55,7 +54,7 @@ class MeanTeacher(nn.Module):
             raise ValueError(f"student: cannot be copied ({error}), needs to be sharded after its teacher") from None
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         own = dict(named_parameters(self.module))
-        # A step of 1 - decay = 0.001 is less than bfloat16 resolves: a mean kept in it would stand still.
+        # A step of 1 - decay = 0.001 is less than bfloat16 resolves: a mean in bfloat16 would not move.
         self.rounded = [name for name, value in own.items() if has_mean(value) and torch.finfo(value.dtype).bits < 32]
         wide = (own[name].to(torch.complex64 if own[name].is_complex() else torch.float32) for name in self.rounded)
         self.means = nn.ParameterList(wide).requires_grad_(False)
@@ -67,7 +66,7 @@ class MeanTeacher(nn.Module):
         """Moves the teacher to the student.
 
         Raises:
-            ValueError: the student has other parameters than the teacher was made from.
+            ValueError: the student's parameters differ from the teacher's in name or shape.
         """
         own, theirs = dict(named_parameters(self.module)), dict(named_parameters(student))
         if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in theirs.items()}:
@@ -87,7 +86,7 @@ class MeanTeacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the teacher answers; no gradient flows through it."""
+        """Returns what the teacher's module returns, without gradients."""
         return self.module(*args, **kwargs)
 
     def extra_repr(self) -> str:
@@ -95,10 +94,10 @@ class MeanTeacher(nn.Module):
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
-    """The module within the wrappers of torch and Lightning, in whatever order they were put on."""
+    """The module within the wrappers of torch and Lightning, in any order."""
     if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
         return unwrapped(module.module)
-    # By name, as the types would import the compiler of torch and Lightning: of torch.compile, and of Fabric.setup.
+    # Attributes of torch.compile and Fabric.setup. To check for their types would import the compiler and Lightning.
     for within in ("_orig_mod", "_original_module"):
         if hasattr(module, within):
             return unwrapped(getattr(module, within))
@@ -106,7 +105,7 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 
 def named_parameters(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Each parameter once, by the name that it has when neither the module nor a part of it is wrapped."""
+    """Each parameter once, by the name that it has without wrappers around the module or its parts."""
     seen = set()
 
     def walk(module: nn.Module, prefix: str) -> Iterator[tuple[str, Tensor]]:
@@ -122,7 +121,7 @@ def named_parameters(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def gathered(parameter: Tensor, mean: Tensor) -> Tensor:
-    """The whole of a parameter that is spread over processes, unless its mean is spread like it."""
+    """The whole of a parameter that is sharded over processes, unless its mean is sharded too."""
     if hasattr(parameter, "full_tensor") and not hasattr(mean, "full_tensor"):
         return parameter.full_tensor()
     return parameter
@@ -151,9 +150,9 @@ def consistency(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def ramp_up(progress: float) -> float:
-    """The weight of a consistency cost while the teacher is still worth little: exp(-5 (1 - progress)^2).
+    """The weight of a consistency cost at the start of training, where the teacher is poor: exp(-5 (1 - progress)^2).
 
     Args:
-        progress: the part of the ramp that is over; 1 and more gives 1.
+        progress: the part of the ramp that has passed, from 0 to 1. Beyond that the weight is 1.
     """
     return math.exp(-5 * (1 - min(max(progress, 0.0), 1.0)) ** 2)

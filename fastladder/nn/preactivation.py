@@ -1,4 +1,4 @@
-"""The normalised sum of projections that every cell begins with."""
+"""The normalised sum of projections with which every cell begins."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -17,14 +17,14 @@ Result = TypeVar("Result")
 class Preactivation(RunningStatistics):
     r"""The parameters of :math:`a = \sum_j \mathrm{gain}_j \, \mathrm{norm}(p_j) + \mathrm{bias}` for J projections.
 
-    The fused operators compute the sum; this module runs them with what they take beside the projections. With norm
+    The fused operators compute the sum; this module has their other arguments and calls them. With norm
     "batch" it also keeps running statistics: training normalises by the statistics of the batch, evaluation by the
     running ones, which are folded into gain and bias.
 
-    `fastladder.nn.synchronize_batch_norm` and `update_batch_norm` are for it what `torch.nn.SyncBatchNorm` and
-    `torch.optim.swa_utils.update_bn` are for torch's own.
+    `torch.nn.SyncBatchNorm` and `torch.optim.swa_utils.update_bn` do not know it: use
+    `fastladder.nn.synchronize_batch_norm` and `update_batch_norm`.
 
-    A projection of a state that is zero is zero, and so is its norm; it can be left out by passing None.
+    The projection of a state of zeros is zero, also normalised. None stands for it, and nothing is computed.
 
     Args:
         projections: J.
@@ -75,11 +75,11 @@ class Preactivation(RunningStatistics):
         self.reset_running_stats()
 
     def forward(self, projections: Sequence[Tensor | None], operator: Callable[..., Result], step: int = 0) -> Result:
-        """Runs an operator with the gain and the bias of the projections that are there.
+        """Calls an operator with the gain and the bias of the projections that are present.
 
         Args:
             projections: J tensors (N, C, *S), or None for those that are zero.
-            operator: is called with the keyword arguments gain, (J', C) for the J' projections that are there, bias,
+            operator: is called with the keyword arguments gain, (J', C) for the J' projections that are present, bias,
                 (C,), norm and eps.
             step: the time step, for the running statistics.
 
@@ -130,7 +130,7 @@ class Preactivation(RunningStatistics):
         return torch.stack([moments.mean for moments in found]), torch.stack([moments.var for moments in found])
 
     def _fold(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
-        """Gain and bias that do what gain and bias do after normalisation by mean and variance, (J, C) each."""
+        """The gain (J, C) and the bias (C,) that include the normalisation by mean and variance, (J, C) each."""
         assert self.gain is not None
         gain = self.gain * (var + self.eps).rsqrt()
         shift = (gain * mean).sum(0)
@@ -141,7 +141,7 @@ class Preactivation(RunningStatistics):
 
 
 def step_index(step: int, steps: int) -> int:
-    """Where the running statistics of a time step are: its own, or those of the last step that has its own."""
+    """The index of a time step's running statistics, which are those of the last step for all later ones."""
     if steps == 1:
         return 0
     if step < 0:

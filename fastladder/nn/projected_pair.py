@@ -1,4 +1,4 @@
-"""Convolutions of top and lateral, with which the decoder cells G2 and G3 begin."""
+"""The convolutions of top and lateral, with which the decoder cells G2 and G3 begin."""
 
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from fastladder.nn.reset import reset_children
 
 
 class ProjectedPair(nn.Module):
-    """What `ConvG2` and `ConvG3` share: the convolutions A of the top and B of the lateral, with their norms.
+    """The base of `ConvG2` and `ConvG3`: the convolutions A of the top and B of the lateral, with their norms.
 
     Args:
         projection_size: channels of both projections.
@@ -46,11 +46,11 @@ class ProjectedPair(nn.Module):
         self.preactivation = Preactivation(2, projection_size, norm=norm, steps=steps, **factory)
 
     def reset_parameters(self) -> None:
-        """Convolutions as `torch.nn.Conv2d` draws them, gains 1 and biases 0."""
+        """Draws the convolutions anew, as `torch.nn.Conv2d` does; gains become 1, biases 0."""
         reset_children(self)
 
     def forward(self, top: Tensor, lateral: Tensor, step: int = 0) -> Tensor:
-        """Decodes the lateral in the light of the top.
+        """Combines top and lateral.
 
         Args:
             top: (N, top_size, *S'), where S' is S divided by the stride.

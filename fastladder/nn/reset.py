@@ -1,4 +1,4 @@
-"""Drawing the parameters of submodules anew."""
+"""Setting parameters anew: those of all submodules, and those that may be sharded."""
 
 from typing import Any
 
@@ -18,10 +18,10 @@ def reset_children(module: nn.Module) -> None:
 
 @torch.no_grad()
 def fill(parameter: Any, values: Tensor) -> None:
-    """Gives a parameter its values, also where it is sharded: an assignment to a part of it would be lost there."""
+    """Sets a parameter to values, also where it is sharded, where an assignment to a part of it would be lost."""
     values = values.to(parameter.device, parameter.dtype)
     if is_sharded(parameter):
-        from torch.distributed.tensor import distribute_tensor  # only here: the import takes its time
+        from torch.distributed.tensor import distribute_tensor  # imported here since it is slow to import
 
         values = distribute_tensor(values, parameter.device_mesh, parameter.placements)
     parameter.copy_(values)

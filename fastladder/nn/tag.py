@@ -1,12 +1,13 @@
-"""iTerative Amortized Grouping around any network."""
+"""iTerative Amortized Grouping, TAG, around any network."""
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import TypedDict
 
 from fastladder.nn.batch_statistics import BatchNormalized
 from fastladder.nn.checks import check_shape, check_size, reads_values
@@ -15,18 +16,37 @@ from fastladder.nn.tag_likelihoods import Bernoulli, Gaussian, normal_like
 from fastladder.ops.checks import NORMS, check_flag, check_option
 from fastladder.ops.grouping import DELTAS, MOST_GROUPS
 
-LIKELIHOODS = ("gaussian", "bernoulli")
-INITIAL_VARIANCE = 1 + 2**0.5  # w is 1
-REMOVED = -1e4  # the mask logit of a group that is removed: its mask is 0, and it is a number in float16 too
+Likelihood = Literal["gaussian", "bernoulli"]
+Delta = Literal["residual", "weighted", "gradient"]
+
+INITIAL_VARIANCE = 1 + 2**0.5  # the authors', whose weight w of the variance starts at 1
+REMOVED = -1e4  # the mask logit of a removed group, finite in float16 too; its mask is 0
+
+
+class TagOptions(TypedDict, total=False):
+    """The keyword arguments of `Tag` that a network around it takes as well and hands on.
+
+    Such a network declares `**options: Unpack[TagOptions]`. `Tag` describes them and has their defaults.
+    """
+
+    groups: int
+    iterations: int
+    likelihood: Likelihood
+    noise: float
+    initial_mean: float
+    initial_variance: float
+    delta: Delta
+    legacy_variance: bool
+    validate: bool
 
 
 class TagOutput(NamedTuple):
-    """What `Tag` answers after T iterations over N samples."""
+    """What `Tag` returns after T iterations over N samples."""
 
-    means: tuple[Tensor, ...]  # T times (N, K, *D): what each group takes the input for
-    masks: tuple[Tensor, ...]  # T times (N, K, *D): how likely each element belongs to each group
+    means: tuple[Tensor, ...]  # T times (N, K, *D): the reconstruction of the input by each group
+    masks: tuple[Tensor, ...]  # T times (N, K, *D): the probability that an element belongs to a group
     costs: Tensor  # (T, N): the negative log likelihood of the target, in nats per element
-    answers: tuple[tuple[Any, ...], ...]  # T times what else the mapping answered
+    others: tuple[tuple[Any, ...], ...]  # T times what the mapping returned beside z and mask logits
 
     @property
     def cost(self) -> Tensor:
@@ -37,36 +57,37 @@ class TagOutput(NamedTuple):
 class Tag(nn.Module):
     r"""iTerative Amortized Grouping, TAG (Tagger, Greff et al., 2016, Algorithm 1).
 
-    K groups explain one input together. In each iteration the same mapping f improves what every group takes the input
-    for (z) and which elements it claims (m), given how both fit the corrupted input (see
-    `fastladder.ops.group_evidence`):
+    K groups explain one input together. In each iteration the same mapping f improves every group's reconstruction of
+    the input (z) and its mask (m), the probability that an element belongs to the group, given how both fit the
+    corrupted input (see `fastladder.ops.group_evidence`):
 
     .. math::
         z_k^{i+1}, \, l_k^{i+1} = f(z_k^i, m_k^i, \delta_k^i, L_k^i), \qquad
         m^{i+1} = \mathrm{softmax}_k(l^{i+1}), \qquad
         C = - \sum_i \log \sum_k m_k^i \, q(x | z_k^i)
 
-    The first mask is the softmax of random numbers, the first z the same for all. The cost is taken of the clean input.
+    The first mask is the softmax of random numbers, the first z the same number everywhere. The cost is that of the
+    clean input x.
 
     Args:
         mapping: a module from features (N * K, 4, *D), in the order z, m, delta, L, to a tuple of z and mask logits,
-            (N * K, *D) each; whatever else it answers is handed on. With likelihood "bernoulli" its z are logits.
+            (N * K, *D) each; whatever else it returns is in the output. With likelihood "bernoulli" its z are logits.
         data_shape: *D, of one sample; an integer for a single dimension.
         groups: K, 1 to 32.
         iterations: T.
         likelihood: "gaussian" for real data, "bernoulli" for data of 0 and 1.
         noise: of the corruption: a standard deviation, or the probability with which a bit is flipped.
-        initial_mean: the first z, best the mean of the data.
-        initial_variance: with likelihood "gaussian", the variance that learning starts from. The default is that of the
-            authors' code; it is slow to shrink, so for data in [0, 1] and a short training 0.03 is better.
+        initial_mean: the first z. The mean of the data is best.
+        initial_variance: with likelihood "gaussian", the initial value of the learned variance. The default is that of
+            the authors' code; it shrinks slowly, so that 0.03 is better for data in [0, 1] and a short training.
         delta: "residual", "weighted" or "gradient", with likelihood "gaussian" (see `fastladder.ops.group_evidence`).
         legacy_variance: with likelihood "gaussian", uses the learned variance as a deviation in the evidence, as the
             authors' code does.
-        norm: normalises what the mapping answers: "batch" (per element over samples and groups, by the statistics of
-            the batch always), "layer" (over the elements of every group) or "none". z then has a gain and a bias per
-            element, the mask logits one gain.
-        validate: whether values are checked, except under torch.compile and torch.func: that a first mask sums to one,
-            and that binary data is binary.
+        norm: normalises z and mask logits of the mapping: "batch" (per element over samples and groups, by the
+            statistics of the batch also in evaluation), "layer" (over the elements of every group) or "none". z then
+            has a gain and a bias per element, the mask logits one gain.
+        validate: whether to check that the first mask sums to one and that binary data is binary. Under torch.compile
+            and torch.func neither is checked.
 
     Raises:
         ValueError, TypeError: an argument is out of range; the message names it.
@@ -79,11 +100,11 @@ class Tag(nn.Module):
         *,
         groups: int = 4,
         iterations: int = 3,
-        likelihood: str = "gaussian",
+        likelihood: Likelihood = "gaussian",
         noise: float = 0.2,
         initial_mean: float = 0.5,
         initial_variance: float = INITIAL_VARIANCE,
-        delta: str = "residual",
+        delta: Delta = "residual",
         legacy_variance: bool = False,
         norm: str = "none",
         validate: bool = True,
@@ -93,7 +114,7 @@ class Tag(nn.Module):
         super().__init__()
         self.data_shape = check_shape("data_shape", data_shape)
         groups, iterations = check_groups(groups), check_size("iterations", iterations)
-        check_option("likelihood", likelihood, LIKELIHOODS)
+        check_option("likelihood", likelihood, get_args(Likelihood))
         check_option("delta", delta, DELTAS)
         check_option("norm", norm, NORMS)
         check_flag("legacy_variance", legacy_variance)
@@ -114,7 +135,7 @@ class Tag(nn.Module):
         self.readout = Readout(self.data_shape, norm, **factory)
 
     def reset_parameters(self) -> None:
-        """The mapping is drawn anew, and everything else becomes as it was at first."""
+        """Draws the parameters of the mapping anew; all others get their initial values."""
         reset_children(self)
 
     def forward(
@@ -133,13 +154,14 @@ class Tag(nn.Module):
 
         Args:
             target: x, (N, *D).
-            corrupt: whether the mapping sees a corrupted target; None: in training.
-            noisy: what it sees instead, (N, *D).
+            corrupt: whether the mapping gets a corrupted target; None: in training only.
+            noisy: the corrupted target, (N, *D); None: it is drawn.
             mask: the first mask, (N, K, *D), which sums to 1 over K; None: random.
-            groups: K, where it is not that of training.
-            iterations: T, where it is not that of training.
-            remove: (N, K) bool, groups whose mask becomes 0 in the last iteration, so that the others fill in.
-            generator: the source of chance, on the device of the target.
+            groups: K; None: that of the mask, or else that of the constructor.
+            iterations: T; None: that of the constructor.
+            remove: (N, K) bool, groups whose mask becomes 0 in the last iteration, so that the others take over their
+                elements.
+            generator: of the corruption and the first mask, on the device of the target.
 
         Returns:
             `TagOutput`.
@@ -149,33 +171,33 @@ class Tag(nn.Module):
         """
         if groups is None:
             groups = mask.shape[1] if isinstance(mask, Tensor) and mask.dim() > 1 else self.groups
-        turns = self.iterations if iterations is None else check_size("iterations", iterations)
+        iterations = self.iterations if iterations is None else check_size("iterations", iterations)
         shape = self._check(target, noisy, mask, groups, remove)
         if noisy is None:
-            chance = self.training if corrupt is None else corrupt
-            noisy = self.likelihood.corrupt(target, generator) if chance else target
+            corrupt = self.training if corrupt is None else corrupt
+            noisy = self.likelihood.corrupt(target, generator) if corrupt else target
         if mask is None:
             mask = normal_like(target.new_empty(shape), generator).softmax(1)
         mean = torch.full_like(mask, self.initial_mean)
-        means, masks, costs, answers = [], [], [], []
-        for turn in range(turns):
+        means, masks, costs, others = [], [], [], []
+        for iteration in range(iterations):
             features = self.likelihood.features(noisy.to(mean.dtype), mean, mask.to(mean.dtype))
-            answer, logits, *others = check_answers(self.mapping(features.flatten(0, 1)), shape)
-            answer, logits = self.readout(answer.view(shape), logits.view(shape))
-            if remove is not None and turn == turns - 1:
+            z, logits, *rest = check_mapped(self.mapping(features.flatten(0, 1)), shape)
+            z, logits = self.readout(z.view(shape), logits.view(shape))
+            if remove is not None and iteration == iterations - 1:
                 logits = logits.masked_fill(remove.view(*remove.shape, *[1] * len(self.data_shape)), REMOVED)
-            cost, mask = self.likelihood.nll(target.to(answer.dtype), answer, logits)
-            mean = self.likelihood.mean(answer)
+            cost, mask = self.likelihood.nll(target.to(z.dtype), z, logits)
+            mean = self.likelihood.mean(z)
             means.append(mean)
             masks.append(mask)
             costs.append(cost / max(1, prod(self.data_shape)))
-            answers.append(tuple(others))
-        return TagOutput(tuple(means), tuple(masks), torch.stack(costs), tuple(answers))
+            others.append(tuple(rest))
+        return TagOutput(tuple(means), tuple(masks), torch.stack(costs), tuple(others))
 
     def _check(
         self, target: Tensor, noisy: Tensor | None, mask: Tensor | None, groups: int, remove: Tensor | None
     ) -> tuple[int, ...]:
-        """Checks the arguments of `forward` and answers (N, K, *D)."""
+        """Checks the arguments of `forward` and returns (N, K, *D)."""
         groups = check_groups(groups)
         if not isinstance(target, Tensor):
             raise TypeError(f"target: got {type(target).__name__}, needs a tensor")
@@ -204,7 +226,7 @@ class Tag(nn.Module):
 
 
 class Readout(BatchNormalized):
-    """Normalises what a mapping answers: z with a gain and a bias per element, the mask logits with one gain."""
+    """Normalises the output of a mapping: z with a gain and a bias per element, the mask logits with one gain."""
 
     eps = 1e-10
 
@@ -225,7 +247,7 @@ class Readout(BatchNormalized):
             nn.init.ones_(self.mask_gain)
 
     def forward(self, mean: Tensor, mask_logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Of tensors (N, K, *D)."""
+        """Normalises z and mask logits, (N, K, *D) each."""
         if self.norm == "none":
             return mean, mask_logits
         return self.mean_gain * self._normalize(mean) + self.mean_bias, self.mask_gain * self._normalize(mask_logits)
@@ -240,7 +262,7 @@ class Readout(BatchNormalized):
 
 
 def check_groups(groups: int) -> int:
-    """Refuses a number of groups that the operators do not take."""
+    """Checks a number of groups, 1 to 32, and returns it as an int."""
     groups = check_size("groups", groups)
     if groups > MOST_GROUPS:
         raise ValueError(f"groups: got {groups}, needs {MOST_GROUPS} or less")
@@ -248,20 +270,20 @@ def check_groups(groups: int) -> int:
 
 
 def check_mask(mask: Tensor) -> None:
-    """Refuses a mask (N, K, *D) that is negative anywhere or does not sum to one over K."""
+    """Checks that a mask (N, K, *D) is 0 or more everywhere and sums to one over K."""
     if mask.numel() and not mask.min() >= 0:
         raise ValueError(f"mask: got {mask.min().item():g}, needs 0 or more")
     sums = mask.float().sum(1)
-    if sums.numel() and not (sums - 1).abs().max() < 0.01:  # what bfloat16 leaves of a sum
+    if sums.numel() and not (sums - 1).abs().max() < 0.01:  # bfloat16 rounds the sum
         raise ValueError(f"mask: sums over groups are {sums.min().item():g} to {sums.max().item():g}, needs 1")
 
 
-def check_answers(answers: Any, shape: tuple[int, ...]) -> Sequence[Any]:
-    """Refuses what a mapping answers if it does not begin with z and mask logits for samples and groups (N, K, *D)."""
+def check_mapped(outputs: Any, shape: tuple[int, ...]) -> Sequence[Any]:
+    """Checks that a mapping returned z and mask logits, (N * K, *D) each, for the shape (N, K, *D)."""
     needed = torch.Size((shape[0] * shape[1], *shape[2:]))
-    if not isinstance(answers, (tuple, list)) or len(answers) < 2:
-        raise TypeError(f"mapping: it answered {type(answers).__name__}, needs a tuple of z and mask logits")
-    for name, tensor in zip(("z", "mask logits"), answers, strict=False):
+    if not isinstance(outputs, (tuple, list)) or len(outputs) < 2:
+        raise TypeError(f"mapping: it returned {type(outputs).__name__}, needs a tuple of z and mask logits")
+    for name, tensor in zip(("z", "mask logits"), outputs, strict=False):
         if tensor.shape != needed:
-            raise ValueError(f"mapping: it answered {name} of shape {tuple(tensor.shape)}, needs {tuple(needed)}")
-    return answers
+            raise ValueError(f"mapping: it returned {name} of shape {tuple(tensor.shape)}, needs {tuple(needed)}")
+    return outputs

@@ -1,4 +1,4 @@
-"""What `fastladder.nn.Tag` takes its data for: numbers with Gaussian noise, or bits of which some are flipped.
+"""The likelihoods of `fastladder.nn.Tag`: real data with Gaussian noise, or binary data with flipped bits.
 
 Both have the same methods, over N samples, K groups and data dimensions *D.
 """
@@ -12,14 +12,14 @@ from fastladder import ops
 
 
 class Gaussian(nn.Module):
-    r"""Real data, corrupted by Gaussian noise; every group predicts a mean, all share a learned variance.
+    r"""Real data, corrupted by Gaussian noise. Every group predicts a mean; all groups share a learned variance v.
 
     .. math::
         v = w + \sqrt{w^2 + 1}, \qquad w = \frac{1}{2} \left( v - \frac{1}{v} \right)
 
     Args:
         noise: the standard deviation of the corruption, 0 or more.
-        initial_variance: the v that the learning of w starts from, above 0.
+        initial_variance: the initial v, above 0.
         delta: see `fastladder.ops.group_evidence`.
         legacy_variance: uses the v of the likelihood as a deviation in the evidence, as the authors' code does.
     """
@@ -38,40 +38,40 @@ class Gaussian(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The variance becomes the initial one."""
+        """The variance gets its initial value."""
         nn.init.constant_(self.weight, (self.initial_variance - 1 / self.initial_variance) / 2)
 
     @property
     def variance(self) -> Tensor:
-        """v, of the reconstruction."""
-        return self.weight.asinh().exp()  # the formula without its difference of large numbers
+        """v, a 0-dim tensor."""
+        return self.weight.asinh().exp()  # equal to w + sqrt(w^2 + 1), without a difference of large numbers
 
     def check(self, name: str, data: Tensor) -> None:
-        """Any number will do."""
+        """Checks the data: every number is allowed."""
 
     def corrupt(self, data: Tensor, generator: torch.Generator | None) -> Tensor:
         """The data (N, *D) with noise."""
         return data + self.noise * normal_like(data, generator)
 
-    def mean(self, answer: Tensor) -> Tensor:
-        """The mean that a mapping's answer stands for."""
-        return answer
+    def mean(self, z: Tensor) -> Tensor:
+        """The mean, which is z, the mapping's output."""
+        return z
 
     def features(self, noisy: Tensor, mean: Tensor, mask: Tensor) -> Tensor:
-        """(N, K, 4, *D): what the mapping is shown."""
+        """The input of the mapping, (N, K, 4, *D)."""
         variance = self.variance.square() if self.legacy_variance else self.variance
         return ops.group_features(noisy, mean, mask, variance, self.noise**2, delta=self.delta)
 
-    def nll(self, target: Tensor, answer: Tensor, mask_logits: Tensor) -> tuple[Tensor, Tensor]:
-        """The cost (N,) of a mapping's answers (N, K, *D), and the mask."""
-        return ops.group_mixture_nll(target, answer, mask_logits, self.variance)
+    def nll(self, target: Tensor, z: Tensor, mask_logits: Tensor) -> tuple[Tensor, Tensor]:
+        """The negative log likelihood (N,) of the target given z and mask logits (N, K, *D), and the mask."""
+        return ops.group_mixture_nll(target, z, mask_logits, self.variance)
 
     def extra_repr(self) -> str:
         return f"noise={self.noise}, delta={self.delta!r}, legacy_variance={self.legacy_variance}"
 
 
 class Bernoulli(nn.Module):
-    """Binary data, corrupted by flipping bits; every group predicts the logits of a probability.
+    """Binary data, corrupted by flipping bits. Every group predicts the logit of a probability.
 
     Args:
         noise: the probability with which a bit is flipped, from 0 to below 1/2.
@@ -84,7 +84,7 @@ class Bernoulli(nn.Module):
         self.noise = noise
 
     def check(self, name: str, data: Tensor) -> None:
-        """Refuses data that is not binary."""
+        """Checks that the data is binary."""
         if not ((data == 0) | (data == 1)).all():
             low, high = data.min().item(), data.max().item()
             raise ValueError(
@@ -96,23 +96,24 @@ class Bernoulli(nn.Module):
         flips = uniform_like(data, generator) < self.noise
         return data.where(~flips, 1 - data)
 
-    def mean(self, answer: Tensor) -> Tensor:
-        """The mean that a mapping's answer stands for."""
-        return answer.sigmoid()
+    def mean(self, z: Tensor) -> Tensor:
+        """The probability of a 1 whose logit is z, the mapping's output."""
+        return z.sigmoid()
 
     def features(self, noisy: Tensor, mean: Tensor, mask: Tensor) -> Tensor:
-        """(N, K, 4, *D): what the mapping is shown."""
+        """The input of the mapping, (N, K, 4, *D)."""
         return ops.group_features_bernoulli(noisy, mean, mask, self.noise)
 
-    def nll(self, target: Tensor, answer: Tensor, mask_logits: Tensor) -> tuple[Tensor, Tensor]:
-        """The cost (N,) of a mapping's answers (N, K, *D), and the mask."""
-        return ops.group_mixture_nll_bernoulli(target, answer, mask_logits)
+    def nll(self, target: Tensor, z: Tensor, mask_logits: Tensor) -> tuple[Tensor, Tensor]:
+        """The negative log likelihood (N,) of the target given z and mask logits (N, K, *D), and the mask."""
+        return ops.group_mixture_nll_bernoulli(target, z, mask_logits)
 
     def extra_repr(self) -> str:
         return f"noise={self.noise}"
 
 
-# torch.compile takes no size that changes together with the argument `generator`, not even where that is None.
+# Without a generator these call the functions that take none: torch.compile cannot trace an argument `generator`, not
+# even None, together with a size that changes.
 
 
 def normal_like(x: Tensor, generator: torch.Generator | None) -> Tensor:

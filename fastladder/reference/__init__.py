@@ -1,7 +1,7 @@
-"""The executable specification: every operator in plain PyTorch that reads like the papers.
+"""The executable specification: every operator in plain PyTorch that reads like the papers, with its equation.
 
-Nothing here validates or optimises. `fastladder.ops` offers the same names and signatures with checks and
-fused kernels, and falls back to these functions where no kernel exists.
+Nothing here checks arguments or is fast. `fastladder.ops` has the same names and signatures with checks and fused
+kernels, describes the arguments, and runs these functions where no kernel exists.
 """
 
 from fastladder.reference.gated_combine import combine_g1, combine_g2, combine_g3, combine_g3_hidden

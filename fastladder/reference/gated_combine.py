@@ -1,13 +1,23 @@
-"""The decoder cells G1, G2 and G3 of Recurrent Ladder Networks (appendix A.1 to A.3)."""
+"""The decoder cells G1, G2 and G3 of Recurrent Ladder Networks (Premont-Schwarz et al., 2017, appendix A.1 to A.3).
+
+Of their equations the paper numbers (6) only. A gate s mixes what comes from the top, v, with the lateral h.
+"""
 
 import torch
 from torch import Tensor
 
-from fastladder.reference.normalization import compute_dtype_of, per_channel, preactivation
+from fastladder.reference.normalization import preactivation
+from fastladder.tensors import compute_dtype_of, per_channel
 
 
 def activation(u: Tensor, w: Tensor) -> Tensor:
-    """f(u, w) = w0 sigmoid(w1 u + w2) + w3 u + w4 per channel, w of shape (5, C) (Eq. 6)."""
+    r"""The activation of G1 and G2 with parameters w, (5, C), per channel of u, (N, C, *S).
+
+    .. math::
+        f(u, w) = w_0 \sigma(w_1 u + w_2) + w_3 u + w_4
+
+    (Eq. 6; of the Ladder network it is the mu and the v of Rasmus et al., 2015, Eq. 2.)
+    """
     w0, w1, w2, w3, w4 = (per_channel(row, u) for row in w)
     return w0 * torch.sigmoid(w1 * u + w2) + w3 * u + w4
 
@@ -24,7 +34,17 @@ def combine_g1(
     squash_gate: bool = False,
     eps: float = 1e-5,
 ) -> Tensor:
-    """The specification of `fastladder.ops.combine_g1`."""
+    r"""The cell G1 after its projection p = A v, from p and h, (N, C, *S) each, to y, (N, C, *S).
+
+    .. math::
+        u = \mathrm{gain} \, \mathrm{norm}(p) + \mathrm{bias}, \qquad
+        s = f(u, \mathrm{gate}), \qquad
+        y = s \odot h + (1 - s) \odot f(u, \mathrm{content})
+
+    (Appendix A.1. It prints u = BN(A v + b): a bias before the norm is without effect and stands after it here. The
+    convolutional version is printed without BN, which appendix A.4 requires.) With `squash_gate` s passes through a
+    sigmoid, as in the RTagger.
+    """
     u = preactivation([compute_dtype_of(projection)], None if gain is None else gain[None], bias, norm, eps)
     s = activation(u, gate)
     if squash_gate:
@@ -43,7 +63,16 @@ def combine_g2(
     norm: str = "layer",
     eps: float = 1e-5,
 ) -> Tensor:
-    """The specification of `fastladder.ops.combine_g2`."""
+    r"""The cell G2 after its projections, from v and h, (N, 3C, *S) each, to y, (N, C, *S).
+
+    .. math::
+        a_q = \mathrm{gain}_{0q} \, \mathrm{norm}(v_q) + \mathrm{gain}_{1q} \, \mathrm{norm}(h_q) + \mathrm{bias}_q \\
+        (\mu_1, \mu_2, s)_q = f(a_q, w_q), \qquad
+        y = s \odot \mu_1 + (1 - s) \odot \mu_2
+
+    (Appendix A.2; v_q = A_q * v and h_q = B_q * h for its three filters, in the order mu1, mu2, s. Appendix A.4 speaks
+    of one norm over the concatenated inputs; the equations print two, and are followed.)
+    """
     thirds = zip(compute_dtype_of(top).chunk(3, dim=1), compute_dtype_of(lateral).chunk(3, dim=1), strict=True)
     gains = [None] * 3 if gain is None else gain.chunk(3, dim=1)
     biases = [None] * 3 if bias is None else bias.chunk(3)
@@ -62,13 +91,25 @@ def combine_g3_hidden(
     norm: str = "layer",
     eps: float = 1e-5,
 ) -> Tensor:
-    """The specification of `fastladder.ops.combine_g3_hidden`."""
+    r"""The hidden layer of the cell G3, from v and h, (N, C, *S) each, to u, (N, C, *S).
+
+    .. math::
+        u = \mathrm{relu}(\mathrm{gain}_0 \, \mathrm{norm}(v) + \mathrm{gain}_1 \, \mathrm{norm}(h) + \mathrm{bias})
+
+    (Appendix A.3; v = A * v_top and h = B * h.)
+    """
     u = preactivation([compute_dtype_of(top), compute_dtype_of(lateral)], gain, bias, norm, eps)
     return u.relu().to(top.dtype)
 
 
 def combine_g3(projections: Tensor) -> Tensor:
-    """The specification of `fastladder.ops.combine_g3`."""
+    r"""The output of the cell G3, from its three projections of u, (N, 3C, *S) in order s, d, e, to y, (N, C, *S).
+
+    .. math::
+        y = \sigma(s) \odot d + (1 - \sigma(s)) \odot e
+
+    (Appendix A.3; s = W_s * u, d = D * u, e = E * u.)
+    """
     s, d, e = compute_dtype_of(projections).chunk(3, dim=1)
     s = s.sigmoid()
     return (s * d + (1 - s) * e).to(projections.dtype)

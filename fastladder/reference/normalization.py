@@ -2,21 +2,17 @@
 
 from torch import Tensor
 
-
-def compute_dtype_of(tensor: Tensor) -> Tensor:
-    """The tensor in the dtype of arithmetic and statistics: float64 stays, everything narrower becomes float32."""
-    return tensor if tensor.element_size() == 8 else tensor.float()
-
-
-def per_channel(parameter: Tensor, like: Tensor) -> Tensor:
-    """A (C,) parameter, shaped to broadcast over `like` of shape (N, C, *S)."""
-    return parameter.view(1, -1, *[1] * (like.dim() - 2))
+from fastladder.tensors import per_channel
 
 
 def normalize(x: Tensor, norm: str, eps: float) -> Tensor:
-    """x of shape (N, C, *S) with zero mean and unit (biased) variance.
+    r"""x of shape (N, C, *S) with zero mean and unit (biased) variance.
 
-    "layer": per sample, jointly over (C, *S); "batch": per channel, over (N, *S); "none": x itself.
+    .. math::
+        \mathrm{norm}(x) = (x - \mu) / \sqrt{\sigma^2 + \epsilon}
+
+    "layer": the moments are taken per sample, jointly over (C, *S) (Layer Normalization, Ba et al., 2016, Eq. 3);
+    "batch": per channel, over (N, *S) (Batch Normalization, Ioffe and Szegedy, 2015, Algorithm 1); "none": x itself.
     """
     if norm == "none" or x.numel() == 0:
         return x
@@ -26,7 +22,13 @@ def normalize(x: Tensor, norm: str, eps: float) -> Tensor:
 
 
 def preactivation(projections: list[Tensor], gain: Tensor | None, bias: Tensor | None, norm: str, eps: float) -> Tensor:
-    """a = sum_j gain_j * norm(p_j) + bias, for J projections (N, C, *S), gain (J, C), bias (C,)."""
+    r"""The normalised sum of J projections (N, C, *S), with gain (J, C) and bias (C,).
+
+    .. math::
+        a = \sum_j \mathrm{gain}_j \, \mathrm{norm}(p_j) + \mathrm{bias}
+
+    (Recurrent Ladder Networks, appendix A.4; every projection is normalised on its own, before the sum.)
+    """
     a = None
     for j, projection in enumerate(projections):
         term = normalize(projection, norm, eps)

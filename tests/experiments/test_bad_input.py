@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 from fastladder.cli import main
 from fastladder.experiments.occluded_moving_digits import task as occluded_task
 from fastladder.experiments.training import read_checkpoint
-from fastladder.models import small
+from fastladder.models import rladder_small_digits
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_a_checkpoint_that_is_none(command, kind, finished, tiny, refused, snaps
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])
 def test_a_checkpoint_of_a_version_with_another_network(command, finished, tiny, refused, snapshot, monkeypatch):
-    changed = lambda **widths: small(**{**widths, "units": 5})  # noqa: E731
+    changed = lambda **widths: rladder_small_digits(**{**widths, "units": 5})  # noqa: E731
     monkeypatch.setitem(occluded_task.NETWORKS, "small", changed)
     before = snapshot(finished)
     resume = [*tiny, "--trainer.max_epochs=1", "--resume"]

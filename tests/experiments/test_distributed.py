@@ -5,7 +5,7 @@ import torch
 from fastladder.experiments.occluded_moving_digits import MovingDigitsData, MovingDigitsTask
 from fastladder.experiments.training import make_trainer
 from fastladder.models import RLadder
-from fastladder.models.levels import G1, LSTM, AvgPool, ConvG3, ConvLSTM, Dense, Level
+from fastladder.models.rladder import G1, LSTM, AvgPool, ConvG3, ConvLSTM, Dense, Level
 
 
 class OneStep(MovingDigitsTask):

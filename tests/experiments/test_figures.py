@@ -5,7 +5,7 @@ from matplotlib import image
 
 from fastladder.data import SMALL, Digits, OccludedMovingDigits
 from fastladder.experiments import figures
-from fastladder.models import RLadder, small
+from fastladder.models import RLadder, rladder_small_digits
 
 HISTORY = [
     {
@@ -36,7 +36,7 @@ def ink(path):
 @pytest.mark.parametrize("classify", [True, False])
 @pytest.mark.parametrize("count", [1, 4])
 def test_predictions(count, classify, dataset, tmp_path):
-    network = RLadder(small(2, 2, 2), (1, 20, 20), steps=5, classify=classify).train()
+    network = RLadder(rladder_small_digits(2, 2, 2), (1, 20, 20), steps=5, classify=classify).train()
     statistics = [buffer.clone() for buffer in network.buffers()]
     figures.plot_predictions(network, dataset, tmp_path / "predictions.png", count)
     assert ink(tmp_path / "predictions.png") > 1000 * count

@@ -13,13 +13,13 @@ from fastladder.cli import main
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.occluded_moving_digits import MovingDigitsData
 from fastladder.experiments.occluded_moving_digits.probe import Probe, train_probe
-from fastladder.models import RLadder, small
+from fastladder.models import RLadder, rladder_small_digits
 
 
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return RLadder(small(4, 4, 4), (1, 20, 20), steps=5)
+    return RLadder(rladder_small_digits(4, 4, 4), (1, 20, 20), steps=5)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_training_improves_the_readout_and_leaves_the_network_alone(network):
 
 def test_a_network_that_does_not_predict_is_refused():
     with pytest.raises(RunError, match="does not predict"):
-        Probe(RLadder(small(2, 2, 2), (1, 20, 20), predict=False))
+        Probe(RLadder(rladder_small_digits(2, 2, 2), (1, 20, 20), predict=False))
 
 
 def test_the_command(tiny, tmp_path, capsys):

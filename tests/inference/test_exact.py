@@ -1,4 +1,4 @@
-"""The yardsticks themselves, against the moments of the joint Gaussian and against brute force over whole series."""
+"""Exact inference, against the moments of the joint Gaussian of whole series."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Appendix B."""
+"""Inference in static chains, appendix B."""
 
 import math
 
@@ -39,7 +39,7 @@ def test_variances_are_the_reciprocal_diagonal_of_the_precision(top, random_chai
 
 
 def test_three_levels_by_the_equations_of_the_appendix(draw):
-    """(17)-(19) with w_x for w_y, and sigma^2 for one sigma_x^2, written out with s: up, and down again."""
+    """(17)-(19) with w_x for w_y, and sigma^2 for one sigma_x^2, written out with s: up and then down."""
     w_x, w_yz, s2, s2_x, s2_y, s2_z, mu = 1.5, -0.7, 0.5, 1.0, 0.8, 2.0, 0.3
     chain = GaussianChain((1.0, w_x, w_yz), (s2, s2_x, s2_y, s2_z), top_mean=mu)
     observation, means = draw(6), draw(6, 3)
@@ -77,7 +77,7 @@ def test_the_cost_is_flat_at_the_fixed_point_and_higher_elsewhere(top, random_ch
 
 @LEVELS
 def test_the_cost_is_the_divergence_less_the_log_evidence(top, random_chain, draw):
-    """So an upper bound of -log p(observation), and no lower bound, as the text before (16) calls it."""
+    """So it is an upper bound of -log p(observation), and not a lower bound, as the text before (16) says."""
     chain, observation, means = random_chain(top), draw(4), draw(4, top)
     posterior_means, covariance = exact_posterior(chain, observation)
     variances = draw(4, top).exp()

@@ -1,4 +1,4 @@
-"""Appendix C."""
+"""Inference in temporal chains, appendix C."""
 
 import math
 
@@ -42,11 +42,11 @@ def test_one_sweep_is_not_the_fixed_point(top, random_chain, draw):
     exact, _ = exact_posterior(chain, observation, past)
     distance = (temporal_inference(chain, observation, past, 1) - exact).square().mean().sqrt()
     predicted = (temporal_prediction(chain, past)[:, 1:] - exact).square().mean().sqrt()
-    assert 1e-4 < distance < predicted  # the fixed point is met to 1e-10
+    assert 1e-4 < distance < predicted  # the fixed point is within 1e-10
 
 
 def test_a_first_sweep_by_the_equations_of_the_appendix(draw):
-    """(23)-(26), right as printed, and m_z by (28) corrected, which is the same as its own equation after (26)."""
+    """(23)-(26), correct as printed, and m_z by (28), corrected, which equals its own equation after (26)."""
     (w_x, w_yz), (s2_x, s2_y, s2_z), (w_y, w_z) = EXAMPLE.weights, EXAMPLE.variances, EXAMPLE.temporal_weights
     observation, past = draw(6), draw(6, 2)
     past_y, past_z = past.unbind(-1)
@@ -66,7 +66,7 @@ def test_a_first_sweep_by_the_equations_of_the_appendix(draw):
 
 @LEVELS
 def test_without_memory_a_temporal_sweep_is_a_static_one(top, random_chain, draw):
-    """From any means: (28) and (30) corrected are the messages of appendix B, told as corrections of a prediction."""
+    """From any means: (28) and (30), corrected, are the messages of appendix B as corrections of a prediction."""
     random = random_chain(top)
     chain = GaussianChain(random.weights, random.variances, (0.0,) * top, random.top_mean)
     observation, means, past = draw(5), draw(5, top), draw(5, top)
@@ -103,7 +103,7 @@ def test_online_between_kalman_and_persistence():
 
 
 def test_online_is_inference_step_after_step(random_chain, draw):
-    """With its own means as the past; the first step, whose past is certain, is Kalman's."""
+    """With its own means as the past. The first step, whose past is known, is that of the Kalman filter."""
     chain, observations = random_chain(3), draw(2, 4, 5)
     filtered = online_filter(chain, observations, sweeps=3)
     assert filtered.means.shape == (2, 4, 5, 3)

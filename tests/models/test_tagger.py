@@ -4,6 +4,7 @@ from torch.nn import functional
 
 from fastladder.models import Tagger
 from fastladder.models.tagger import combine_groups
+from fastladder.nn import TagOptions
 
 SHAPE = (4, 5)
 WIDTHS = (12, 8, 6)
@@ -18,14 +19,14 @@ def data(count=5):
     return torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(1))
 
 
-def chance(seed=2):
+def generator(seed=2):
     return torch.Generator().manual_seed(seed)
 
 
 def test_mapping_is_projection_ladder_and_two_readouts():
-    """Written out with the formulas of the paper, and the Ladder's weights as they are at first."""
+    """Written out with the formulas of the paper and the initial weights of the Ladder network."""
     mapping = make().tag.mapping
-    features = torch.randn(7, 4, *SHAPE, generator=chance())
+    features = torch.randn(7, 4, *SHAPE, generator=generator())
     state = {name: value.double() for name, value in mapping.state_dict().items()}
 
     def layer(x):
@@ -33,7 +34,7 @@ def test_mapping_is_projection_ladder_and_two_readouts():
 
     hidden = layer(features.double().flatten(1) @ state["input.projection.weight"].T).relu()
     mean, logits = mapping.double()(features.double())
-    # Combinators start at z / 2 with a squashed gate, so that the decoder hands on half of the input at first.
+    # With a squashed gate combinators initially return z / 2, so that the Ladder network returns half of its input.
     torch.testing.assert_close(mean.flatten(1), hidden / 2 @ state["mean.weight"].T)
     torch.testing.assert_close(logits.flatten(1), hidden / 2 @ state["mask.weight"].T)
 
@@ -45,15 +46,15 @@ def test_every_parameter_learns(norm, likelihood):
     optimizer = torch.optim.Adam(tagger.parameters(), 0.01)
     target = data().round() if likelihood == "bernoulli" else data()
     before = {name: value.clone() for name, value in tagger.named_parameters()}
-    for _ in range(6):  # combinators ignore what is above them at first, and learn not to one after the other
-        output = tagger(target, generator=chance())
+    for _ in range(6):  # at first combinators ignore their tops; gradients reach one more level with every step
+        output = tagger(target, generator=generator())
         (output.cost + functional.cross_entropy(output.log_probabilities[-1], torch.tensor([0, 1, 2, 0, 1]))).backward()
         optimizer.step()
     assert [name for name, value in tagger.named_parameters() if torch.equal(value, before[name])] == []
 
 
 def test_layer_normalisation_keeps_samples_apart_and_batch_normalisation_does_not():
-    mask = torch.rand(5, 4, *SHAPE, generator=chance()).softmax(1)
+    mask = torch.rand(5, 4, *SHAPE, generator=generator()).softmax(1)
     for norm, apart in (("layer", True), ("batch", False)):
         tagger = make(norm=norm).eval()
         whole = tagger(data(), mask=mask).means[-1][:2]
@@ -64,17 +65,17 @@ def test_layer_normalisation_keeps_samples_apart_and_batch_normalisation_does_no
 def test_batch_normalisation_has_no_running_statistics():
     tagger = make(norm="batch")
     assert [name for name, _ in tagger.named_buffers()] == []
-    mask = torch.rand(5, 4, *SHAPE, generator=chance()).softmax(1)
+    mask = torch.rand(5, 4, *SHAPE, generator=generator()).softmax(1)
     one, other = (tagger.train(mode)(data(), mask=mask, corrupt=False).costs for mode in (True, False))
     torch.testing.assert_close(one, other)
 
 
 def test_classes_are_summed_over_groups_and_renormalised():
-    logits = torch.randn(2 * 3, 5, generator=chance(), dtype=torch.float64)
+    logits = torch.randn(2 * 3, 5, generator=generator(), dtype=torch.float64)
     probabilities = logits.softmax(1).view(2, 3, 5)[:, :, :4].sum(1)  # the fifth is "no class"
     expected = probabilities / probabilities.sum(1, keepdim=True)
     torch.testing.assert_close(combine_groups(logits, 3).exp(), expected)
-    # Where every group says "no class" there is an answer all the same.
+    # Where every group is sure of "no class" the probabilities still sum to one.
     sure = torch.tensor([[0.0, 1.0, 2.0, 200.0]]).repeat(2, 1)
     torch.testing.assert_close(combine_groups(sure, 2).exp(), torch.tensor([[0.0, 1.0, 2.0]]).softmax(1))
 
@@ -86,8 +87,8 @@ def test_classifies_in_every_iteration():
     assert make()(data()).log_probabilities == ()
 
 
-def test_takes_over_what_a_smaller_network_has_learned():
-    """As in the paper: unsupervised first, then with the layers that classify added on top."""
+def test_copies_the_parameters_of_a_smaller_network():
+    """As in the paper: first trained without labels, then with classifying layers on top."""
     small = make()
     with torch.no_grad():
         for parameter in small.parameters():
@@ -118,3 +119,18 @@ def test_takes_over_what_a_smaller_network_has_learned():
 def test_refuses_wrong_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         Tagger(SHAPE, **({"widths": WIDTHS} | arguments))
+
+
+def test_hands_the_options_of_tag_on():
+    options = {"groups": 2, "iterations": 5, "noise": 0.3, "initial_mean": 0.1, "initial_variance": 0.5,
+               "delta": "gradient", "legacy_variance": True, "validate": False}  # fmt: skip
+    tag = make(**options).tag
+    kept = {name: getattr(tag if hasattr(tag, name) else tag.likelihood, name) for name in options}
+    assert kept == options
+    assert make(likelihood="bernoulli").tag.likelihood.noise == 0.2
+    assert TagOptions.__annotations__.keys() == options.keys() | {"likelihood"}
+
+
+def test_an_unknown_option_is_named():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'group'"):
+        make(group=3)

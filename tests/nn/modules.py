@@ -1,9 +1,9 @@
-"""One of every module, and the whole networks: how it is made, and what it is called with."""
+"""One module of every kind, and the whole networks: the functions that make them and their inputs."""
 
 import torch
 from torch import nn
 
-from fastladder.models import LadderNetwork, RLadder, Tagger, small
+from fastladder.models import LadderNetwork, RLadder, Tagger, rladder_small_digits
 from fastladder.nn import (
     G1,
     ConvG1,
@@ -63,7 +63,8 @@ NETWORKS = {
     "Tagger": (lambda **o: Tagger(2, (8, 6), classes=3, groups=3, likelihood="bernoulli", norm="batch", **o),
                lambda: (torch.rand(2, 2).round(),), lambda: {"mask": shares(2, 3, 2), "corrupt": False}),
     "LadderNetwork": (lambda **o: LadderNetwork(4, (8, 3), **o), lambda: (torch.rand(3, 4),), dict),
-    "RLadder": (lambda **o: RLadder(small(4, 4, 5), (1, 20, 20), **o), lambda: (torch.rand(2, 3, 1, 20, 20),), dict),
+    "RLadder": (lambda **o: RLadder(rladder_small_digits(4, 4, 5), (1, 20, 20), **o),
+                lambda: (torch.rand(2, 3, 1, 20, 20),), dict),
 }  # fmt: skip
 
 
@@ -73,5 +74,5 @@ def tensors(nested):
 
 
 def cast(nested, **options):
-    """The same with `Tensor.to(**options)` of each."""
+    """The same nest with `Tensor.to(**options)` applied to every tensor."""
     return torch.utils._pytree.tree_map_only(torch.Tensor, lambda x: x.to(**options), nested)

@@ -1,9 +1,9 @@
-"""Recurrent states under autocast: float32 beside bfloat16 projections, as a long sum needs it."""
+"""Recurrent states under autocast: float32 beside bfloat16 projections, since they are long sums."""
 
 import pytest
 import torch
 
-from fastladder.models import RLadder, small
+from fastladder.models import RLadder, rladder_small_digits
 from fastladder.nn import ConvGRUCell, ConvLSTM, ConvLSTMCell, LSTMCell
 
 STEPS = 500
@@ -15,7 +15,7 @@ MAKE = {
 
 
 def hold_gates(cell):
-    """i = 0.0067, f = 0.9997, g = 0.995: what a step adds is less than bfloat16 resolves of a cell above 2."""
+    """i = 0.0067, f = 0.9997, g = 0.995: bfloat16 does not resolve what a step adds to a cell above 2."""
     with torch.no_grad():
         for parameter in cell.parameters():
             parameter.zero_()
@@ -85,7 +85,7 @@ def test_the_state_of_a_gru_is_float32():
 @torch.no_grad()
 def test_the_cells_of_an_rladder_are_float32():
     torch.manual_seed(4)
-    network, frames = RLadder(small(4, 4, 5), (1, 20, 20)).eval(), torch.rand(2, 3, 1, 20, 20)
+    network, frames = RLadder(rladder_small_digits(4, 4, 5), (1, 20, 20)).eval(), torch.rand(2, 3, 1, 20, 20)
     with torch.autocast("cpu", torch.bfloat16):
         first = network(frames[:, :2])
         second = network(frames[:, 2:], first.state)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
-from fastladder.models import LadderNetwork, RLadder, small
+from fastladder.models import LadderNetwork, RLadder, rladder_small_digits
 from fastladder.nn import ConvLSTM, StepBatchNorm, Tag, synchronize_batch_norm, update_batch_norm
 from tests.nn.modules import Mapping, shares, tensors
 
@@ -18,7 +18,7 @@ def seed():
     torch.manual_seed(6)
 
 
-def test_what_update_bn_is_for_torch():
+def test_update_batch_norm_does_what_update_bn_does():
     theirs, ours = nn.BatchNorm2d(3), StepBatchNorm(3)
     batches = [torch.randn(4, 3, 5, 5) * n + n for n in (1, 2, 3)]
     update_bn(batches, theirs)
@@ -48,7 +48,10 @@ def test_every_time_step_gets_the_average_over_batches():
 
 def test_all_of_a_network_is_updated_with_torchs_own():
     network = nn.Sequential(
-        nn.Flatten(0, 1), nn.BatchNorm2d(1), nn.Unflatten(0, (2, 3)), RLadder(small(2, 3, 4), (1, 20, 20))
+        nn.Flatten(0, 1),
+        nn.BatchNorm2d(1),
+        nn.Unflatten(0, (2, 3)),
+        RLadder(rladder_small_digits(2, 3, 4), (1, 20, 20)),
     )
     averaged = copy.deepcopy(network)
     batches = [torch.rand(2, 3, 1, 20, 20) for _ in range(2)]

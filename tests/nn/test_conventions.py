@@ -1,4 +1,4 @@
-"""What every module keeps: it can be copied, stored, moved, compiled and exported, and every parameter learns."""
+"""Every module can be copied, stored, moved, compiled and exported, and every parameter learns."""
 
 import copy
 import io

@@ -1,16 +1,16 @@
-"""ONNX export of cells, layers and networks as they stand; torch.export keeps the fused operators."""
+"""ONNX export of cells, layers and networks without changes to them; torch.export keeps the fused operators."""
 
 import pytest
 import torch
 
-from fastladder.models import LadderNetwork, RLadder, small
-from fastladder.models.ladder_levels import Conv, Dense, MaxPool
+from fastladder.models import LadderNetwork, RLadder, rladder_small_digits
+from fastladder.models.ladder import Conv, Dense, MaxPool
 from fastladder.nn import ConvLSTM
 from tests.nn.modules import MODULES, tensors
 
 NETWORKS = {
     "ConvLSTM without a state": (lambda: ConvLSTM(2, 3, 3, norm="layer"), lambda: (torch.rand(3, 2, 2, 5, 5),)),
-    "RLadder": (lambda: RLadder(small(4, 4, 5), (1, 20, 20)), lambda: (torch.rand(2, 3, 1, 20, 20),)),
+    "RLadder": (lambda: RLadder(rladder_small_digits(4, 4, 5), (1, 20, 20)), lambda: (torch.rand(2, 3, 1, 20, 20),)),
     "LadderNetwork": (lambda: LadderNetwork(4, (8, 3)), lambda: (torch.rand(3, 4),)),
     "convolutional LadderNetwork": (
         lambda: LadderNetwork((1, 8, 8), (Conv(4, 3), MaxPool(2), Dense(3))),
@@ -29,7 +29,7 @@ def network(request):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning", "ignore::FutureWarning")
-@pytest.mark.filterwarnings("ignore::UserWarning")  # the exporters speak of their own versions, and of constants
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of the exporters, about their versions and constants
 @pytest.mark.parametrize("by_torch_export", [True, False])
 def test_onnx_computes_the_same(network, by_torch_export, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
@@ -49,7 +49,7 @@ def test_onnx_of_any_batch_size(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     torch.manual_seed(2)
-    module, batch = RLadder(small(4, 4, 5), (1, 20, 20)).eval(), torch.export.Dim("batch", min=2)
+    module, batch = RLadder(rladder_small_digits(4, 4, 5), (1, 20, 20)).eval(), torch.export.Dim("batch", min=2)
     path = tmp_path / "network.onnx"
     arguments = (torch.rand(2, 2, 1, 20, 20),)
     torch.onnx.export(module, arguments, path, dynamo=True, dynamic_shapes=({0: batch},), verbose=False)

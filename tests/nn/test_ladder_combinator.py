@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fastladder.nn import LadderCombinator
+from tests.shuffled import shuffled
 
 SIZES = [(), (5,), (4, 3), (2, 3, 4)]
 
@@ -15,12 +16,8 @@ def seed():
     torch.manual_seed(6)
 
 
-def shuffled(**options):
-    """A combinator with parameters away from their initial ones and zeros, so that each of them matters."""
-    combinator = LadderCombinator(3, **options)
-    with torch.no_grad():
-        combinator.weight.add_(torch.randn_like(combinator.weight) * 0.5)
-    return combinator
+def make(**options):
+    return shuffled(LadderCombinator(3, **options), scale=0.5)
 
 
 def normalize(x, norm, eps):
@@ -44,7 +41,7 @@ def written_out(weight, lateral, top, norm, squash_gate, eps):
 @pytest.mark.parametrize("squash_gate", [False, True])
 @pytest.mark.parametrize("size", SIZES)
 def test_output_and_gradients(norm, squash_gate, size):
-    combinator = shuffled(norm=norm, squash_gate=squash_gate, eps=0.1, dtype=torch.float64)
+    combinator = make(norm=norm, squash_gate=squash_gate, eps=0.1, dtype=torch.float64)
     arguments = [torch.randn(4, 3, *size, dtype=torch.float64, requires_grad=True) for _ in range(2)]
     output = combinator(*arguments)
     needed = written_out(combinator.weight, *arguments, norm, squash_gate, 0.1)
@@ -56,23 +53,23 @@ def test_output_and_gradients(norm, squash_gate, size):
 
 
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
-def test_at_first_it_answers_zero_or_half_the_lateral(norm):
+def test_at_first_it_returns_zero_or_half_the_lateral(norm):
     lateral, top = torch.randn(4, 3, 5), torch.randn(4, 3, 5)
     assert LadderCombinator(3, norm=norm)(lateral, top).eq(0).all()
     assert LadderCombinator(3, norm=norm, squash_gate=True)(lateral, top).equal(lateral / 2)
-    combinator = shuffled(norm=norm)
+    combinator = make(norm=norm)
     combinator.reset_parameters()
     assert combinator.weight.t().tolist() == [[0, 1, 0, 0, 0, 0, 1, 0, 0, 0]] * 3
 
 
 def test_the_batch_is_normalised_by_its_own_statistics_in_evaluation_too():
-    combinator, arguments = shuffled(norm="batch"), (torch.randn(4, 3), torch.randn(4, 3))
+    combinator, arguments = make(norm="batch"), (torch.randn(4, 3), torch.randn(4, 3))
     assert copy.deepcopy(combinator).eval()(*arguments).equal(combinator(*arguments))
     assert list(combinator.state_dict()) == ["weight"]
 
 
 def test_without_its_norm_it_takes_a_normalised_top():
-    combinator, lateral, top = shuffled(norm="batch", eps=1e-3), torch.randn(6, 3), torch.randn(6, 3) * 4 + 1
+    combinator, lateral, top = make(norm="batch", eps=1e-3), torch.randn(6, 3), torch.randn(6, 3) * 4 + 1
     plain = LadderCombinator(3)
     plain.load_state_dict(combinator.state_dict())
     torch.testing.assert_close(plain(lateral, normalize(top, "batch", 1e-3)), combinator(lateral, top))
@@ -81,7 +78,7 @@ def test_without_its_norm_it_takes_a_normalised_top():
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 def test_narrow_dtypes_and_autocast(dtype, norm):
-    combinator, arguments = shuffled(norm=norm), (torch.randn(16, 3), torch.randn(16, 3))
+    combinator, arguments = make(norm=norm), (torch.randn(16, 3), torch.randn(16, 3))
     needed = combinator(*arguments)
     narrow = copy.deepcopy(combinator).to(dtype)(*(a.to(dtype) for a in arguments))
     assert narrow.dtype == dtype
@@ -92,7 +89,7 @@ def test_narrow_dtypes_and_autocast(dtype, norm):
 
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 def test_compiles_without_a_graph_break(norm):
-    combinator, arguments = shuffled(norm=norm), (torch.randn(4, 3, 5), torch.randn(4, 3, 5))
+    combinator, arguments = make(norm=norm), (torch.randn(4, 3, 5), torch.randn(4, 3, 5))
     torch.compiler.reset()
     compiled = torch.compile(combinator, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(*arguments), combinator(*arguments))

@@ -9,52 +9,19 @@ import pickle
 import pytest
 import torch
 from torch import nn
-from torch.distributed import fsdp, init_device_mesh
-from torch.nn.parallel import DistributedDataParallel
 
-from fastladder.models import RLadder, small
 from fastladder.nn import MeanTeacher, mean_teacher
 from fastladder.nn.mean_teacher import consistency, ramp_up
-
-MODULES = {
-    "Linear": (lambda: nn.Linear(3, 4), (5, 3)),
-    "BatchNorm": (lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2)), (5, 3)),
-    "RLadder": (lambda: RLadder(small(2, 2, 2), (1, 20, 20), steps=2), (2, 2, 1, 20, 20)),
-}
-EVERY_MODULE = pytest.mark.parametrize("name", MODULES)
-
-
-def student_and_input(name):
-    torch.manual_seed(0)
-    make, shape = MODULES[name]
-    return make(), torch.rand(shape)
-
-
-def walk(student, seed):
-    """Moves a student as a step of an optimizer would."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in student.parameters():
-            parameter += torch.randn(parameter.shape, generator=generator).to(parameter)
-
-
-def output_tensors(output):
-    """The tensors of any output, however nested."""
-    if isinstance(output, torch.Tensor):
-        return [output]
-    return [tensor for part in output or () for tensor in output_tensors(part)]
+from tests.nn.modules import tensors
+from tests.nn.students import EVERY_MODULE, assert_same_state, student_and_input, walk
 
 
 def state(module):
     return {name: value.clone() for name, value in module.state_dict().items()}
 
 
-def assert_same_state(one, other):
-    torch.testing.assert_close(one.state_dict(), other.state_dict(), rtol=0, atol=0)
-
-
 @EVERY_MODULE
-def test_the_teacher_follows_the_law(name):
+def test_the_teacher_is_the_moving_average_of_its_students(name):
     student, _ = student_and_input(name)
     teacher = MeanTeacher(student, decay=0.7)
     expected = [parameter.detach().double() for parameter in student.parameters()]
@@ -91,8 +58,8 @@ def test_without_decay_the_teacher_is_the_student():
 @pytest.mark.parametrize(
     "dtypes", [(torch.bfloat16,) * 2, (torch.float16, torch.float32), (torch.float64, torch.bfloat16)]
 )
-def test_any_precision_comes_as_close_as_it_can(dtypes):
-    """Each step of 0.001 is less than bfloat16 resolves, and all of them together are not."""
+def test_a_mean_is_exact_to_the_precision_of_its_parameter(dtypes):
+    """bfloat16 does not resolve a single step of 0.001, but the sum of all steps."""
     student = nn.Sequential(nn.Linear(3, 4, dtype=dtypes[0]), nn.Linear(4, 2, dtype=dtypes[1]))
     teacher = MeanTeacher(student)
     teacher.updates.fill_(10_000)
@@ -116,101 +83,6 @@ def test_a_student_of_another_precision():
     assert_same_state(teacher, twin)
 
 
-def set_up_by_fabric(module):
-    return pytest.importorskip("lightning").Fabric(accelerator="cpu", devices=1).setup(module)
-
-
-def compiled_in_place(module):
-    module.compile()
-    return module
-
-
-WRAPPERS = {
-    "compile": torch.compile,
-    "compile in place": compiled_in_place,
-    "DataParallel": nn.DataParallel,
-    "DistributedDataParallel": DistributedDataParallel,
-    "compile of DistributedDataParallel": lambda module: torch.compile(DistributedDataParallel(module)),
-    "DistributedDataParallel of compile": lambda module: DistributedDataParallel(torch.compile(module)),
-    "Fabric": set_up_by_fabric,
-    "parts": lambda module: nn.Sequential(torch.compile(module[0]), *module[1:3], DistributedDataParallel(module[3])),
-}
-EVERY_WRAPPER = pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
-
-
-@pytest.mark.usefixtures("process_group")
-@EVERY_WRAPPER
-def test_the_teacher_of_a_student_follows_it_wrapped(wrap):
-    student, _ = student_and_input("BatchNorm")
-    teacher, twin = MeanTeacher(student, decay=0.5), MeanTeacher(student, decay=0.5)
-    wrapped = wrap(copy.deepcopy(student))
-    for n in range(3):
-        walk(student, n)
-        walk(wrapped, n)
-        teacher.update(wrapped)
-        twin.update(student)
-    assert teacher.updates == 3
-    assert_same_state(teacher, twin)
-
-
-@pytest.mark.usefixtures("process_group")
-@pytest.mark.parametrize("wrap", list(WRAPPERS.values())[:-1], ids=list(WRAPPERS)[:-1])
-def test_the_teacher_of_a_wrapped_student_is_a_copy_of_the_student_within(wrap):
-    student, x = student_and_input("BatchNorm")
-    teacher, twin = MeanTeacher(wrap(copy.deepcopy(student)), decay=0.5), MeanTeacher(student, decay=0.5)
-    assert type(teacher.module) is nn.Sequential
-    walk(student, 0)
-    teacher.update(student)
-    twin.update(student)
-    torch.testing.assert_close(teacher(x), twin(x), rtol=0, atol=0)
-    assert_same_state(teacher, twin)
-
-
-class Halved(nn.Module):
-    """A network of the user's own that holds another by the name under which torch's wrappers hold theirs."""
-
-    def __init__(self):
-        super().__init__()
-        self.module = nn.Linear(3, 4)
-
-    def forward(self, x):
-        return self.module(x) / 2
-
-
-def test_a_network_that_only_looks_like_a_wrapper_is_copied_whole():
-    student, x = Halved(), torch.rand(5, 3)
-    teacher = MeanTeacher(student)
-    assert torch.equal(teacher(x), student(x))
-    with pytest.raises(ValueError, match="student: got other parameters"):
-        teacher.update(student.module)
-
-
-@pytest.mark.usefixtures("process_group")
-@pytest.mark.parametrize("teacher_too", [False, True])
-def test_a_student_that_is_sharded_after_its_teacher_was_made(teacher_too):
-    student = nn.Linear(3, 4)
-    teacher, twin = MeanTeacher(student, decay=0.5), MeanTeacher(student, decay=0.5)
-    mesh = init_device_mesh("cpu", (1,))
-    sharded = fsdp.fully_shard(copy.deepcopy(student), mesh=mesh)
-    if teacher_too:
-        fsdp.fully_shard(teacher.module, mesh=mesh)
-    for n in range(3):
-        with torch.no_grad():
-            for parameter in (*sharded.parameters(), *student.parameters()):
-                parameter.add_(n)
-        teacher.update(sharded)
-        twin.update(student)
-    for own, expected in zip(teacher.module.parameters(), twin.module.parameters(), strict=True):
-        torch.testing.assert_close(own.full_tensor() if teacher_too else own, expected)
-
-
-@pytest.mark.usefixtures("process_group")
-def test_a_student_that_is_sharded_before_its_teacher_is_made():
-    sharded = fsdp.fully_shard(nn.Linear(3, 4), mesh=init_device_mesh("cpu", (1,)))
-    with pytest.raises(ValueError, match=r"student: cannot be copied .*, needs to be sharded after its teacher"):
-        MeanTeacher(sharded)
-
-
 def test_a_student_without_parameters():
     teacher, x = MeanTeacher(nn.ReLU()), torch.randn(5, 3)
     teacher.update(nn.ReLU())
@@ -219,7 +91,7 @@ def test_a_student_without_parameters():
 
 
 class Parameters(nn.Module):
-    """Three parameters, one of the type in question."""
+    """Three parameters, of which `values` has the type that is tested."""
 
     def __init__(self, values):
         super().__init__()
@@ -291,25 +163,25 @@ def test_no_gradient_reaches_the_teacher(name):
     student, x = student_and_input(name)
     teacher = MeanTeacher(student)
     x.requires_grad_()
-    answers, own = output_tensors(teacher(x)), output_tensors(student(x))
-    assert answers
-    assert not any(answer.requires_grad for answer in answers)
+    targets, own = tensors(teacher(x)), tensors(student(x))
+    assert targets
+    assert not any(target.requires_grad for target in targets)
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
     assert all(parameter.requires_grad for parameter in student.parameters())
 
-    sum((y - answer).square().sum() for y, answer in zip(own, answers, strict=True)).backward()
+    sum((y - target).square().sum() for y, target in zip(own, targets, strict=True)).backward()
     teacher.update(student)
     assert all(parameter.grad is None for parameter in teacher.parameters())
     assert all(parameter.grad is not None for parameter in student.parameters())
 
 
 @EVERY_MODULE
-def test_the_teacher_answers_as_its_student_did(name):
+def test_the_teacher_computes_what_its_student_did(name):
     student, x = student_and_input(name)
     teacher = MeanTeacher(student)
-    expected = [y.detach() for y in output_tensors(student(x))]
+    expected = [y.detach() for y in tensors(student(x))]
     walk(student, 0)
-    torch.testing.assert_close(output_tensors(teacher(x)), expected, rtol=0, atol=0)
+    torch.testing.assert_close(tensors(teacher(x)), expected, rtol=0, atol=0)
 
 
 def test_keyword_arguments_reach_the_module():
@@ -320,7 +192,7 @@ def test_keyword_arguments_reach_the_module():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @EVERY_MODULE
-def test_a_teacher_that_is_loaded_goes_on_where_it_was(name, dtype):
+def test_a_loaded_teacher_continues_as_the_original(name, dtype):
     student, _ = student_and_input(name)
     student.to(dtype)
     teacher = MeanTeacher(student, decay=0.9)
@@ -372,10 +244,10 @@ def test_consistency_against_a_loop():
         p, q = ([math.exp(logit) for logit in logits[n].tolist()] for logits in (student, teacher))
         expected += sum((p[k] / sum(p) - q[k] / sum(q)) ** 2 for k in range(3))
     assert consistency(student, teacher).item() == pytest.approx(expected / 15)
-    assert consistency(student, student + 3) == pytest.approx(0)  # logits count up to a constant
+    assert consistency(student, student + 3) == pytest.approx(0)  # a constant does not change the probabilities
 
 
-def test_consistency_pulls_at_the_student_alone():
+def test_consistency_has_a_gradient_for_the_student_only():
     torch.manual_seed(0)
     student, teacher = (torch.randn(5, 3, requires_grad=True) for _ in range(2))
     consistency(student, teacher).backward()

@@ -6,6 +6,7 @@ from torch.autograd import forward_ad
 
 from fastladder.nn import ConvLSTM
 from tests.nn.modules import MODULES, NETWORKS, cast, tensors
+from tests.shuffled import shuffled
 
 EVERY = {name: (make, inputs, dict) for name, (make, inputs) in MODULES.items()} | NETWORKS
 
@@ -15,12 +16,9 @@ def scalar(request):
     """The module in evaluation and float64, as a function from its first input to a number, and that input."""
     torch.manual_seed(3)
     make, inputs, keywords = EVERY[request.param]
-    network = make(dtype=torch.float64).eval()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
+    network = shuffled(make(dtype=torch.float64).eval(), scale=0.1)
     for part in network.modules():
-        part.validate = False  # data that differs a little is not binary
+        part.validate = False  # finite differences of binary data are not binary
     first, *rest = cast(inputs(), dtype=torch.float64)
     options = cast(keywords(), dtype=torch.float64)
 

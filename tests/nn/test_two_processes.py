@@ -1,11 +1,11 @@
-"""Two processes: time steps that differ, and statistics of the batches of both."""
+"""Two processes: with different numbers of time steps, and with statistics of the batches of both."""
 
 import pytest
 import torch
 from torch import distributed, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fastladder.models import LadderNetwork, RLadder, small
+from fastladder.models import LadderNetwork, RLadder, rladder_small_digits
 from fastladder.nn import (
     ConvG1,
     ConvLSTM,
@@ -16,7 +16,7 @@ from fastladder.nn import (
 )
 from tests.nn.modules import Mapping, tensors
 
-BATCH = 6  # of both processes together, which share it unevenly
+BATCH = 6  # of both processes together: 2 samples for the first, 4 for the second
 
 
 class Sequences(nn.Module):
@@ -68,7 +68,7 @@ NETWORKS = {
     "LadderNetwork": (Statistics, (BATCH, 4)),
     "Tag": (Grouping, (BATCH, 2)),
     "cells": (Cell, (BATCH, 2, 4, 4)),
-    "RLadder": (lambda: RLadder(small(2, 3, 4), (1, 20, 20), steps=2).double(), (BATCH, 2, 1, 20, 20)),
+    "RLadder": (lambda: RLadder(rladder_small_digits(2, 3, 4), (1, 20, 20), steps=2).double(), (BATCH, 2, 1, 20, 20)),
 }
 
 
@@ -83,7 +83,7 @@ def step(network, x):
 
 
 def outputs(results):
-    """What depends on the parameters and begins with the batch."""
+    """The outputs that depend on the parameters, with the batch as their first dimension."""
     results = results[:2] if isinstance(results, tuple) else results  # not the state of an RLadder
     return [y for y in tensors(results) if y.requires_grad]
 
@@ -91,11 +91,11 @@ def outputs(results):
 def uneven_time_steps(rank, name):
     torch.manual_seed(0)
     if name == "RLadder":
-        network, x = RLadder(small(2, 3, 4), (1, 20, 20)), torch.rand(2, 3 if rank else 1, 1, 20, 20)
+        network, x = RLadder(rladder_small_digits(2, 3, 4), (1, 20, 20)), torch.rand(2, 3 if rank else 1, 1, 20, 20)
     else:
         network, x = ConvLSTM(2, 3, 3), torch.rand(3 if rank else 1, 2, 2, 5, 5)
     wrapped = DistributedDataParallel(network)
-    for _ in range(2):  # what DDP misses in one step it says in the next
+    for _ in range(2):  # DDP reports in the second step what it missed in the first
         wrapped.zero_grad()
         sum(y.square().mean() for y in tensors(wrapped(x)[:2])).backward()
     return {key: p.grad.clone() for key, p in network.named_parameters()}
@@ -106,43 +106,43 @@ def shared_statistics(rank, name):
     network = synchronize_batch_norm(NETWORKS[name][0]())
     x = inputs(name)
     step(DistributedDataParallel(network), x[2:] if rank else x[:2])
-    # DDP takes the mean over processes, where the whole batch has the sum.
+    # DDP averages over processes, where a single process sums over the whole batch.
     return {key: 2 * p.grad for key, p in network.named_parameters()}, dict(network.named_buffers())
 
 
-def run(rank, store, answers):
-    """All that two processes do, in one go: to start them takes longer."""
+def run(rank, store, results):
+    """Everything that the two processes do for all tests, as they are slow to start."""
     distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
     try:
         steps = {name: uneven_time_steps(rank, name) for name in ("ConvLSTM", "RLadder")}
-        answers[rank] = (steps, {name: shared_statistics(rank, name) for name in NETWORKS})
+        results[rank] = (steps, {name: shared_statistics(rank, name) for name in NETWORKS})
     finally:
         distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory):
-    """Of both processes: gradients after one and three time steps, gradients and buffers with shared statistics."""
+def results(tmp_path_factory):
+    """Of each process: gradients with different time steps, and gradients and buffers with shared statistics."""
     with multiprocessing.Manager() as manager:
-        answers = manager.dict()
-        multiprocessing.spawn(run, (tmp_path_factory.mktemp("group") / "store", answers), nprocs=2)
-        return answers[0], answers[1]
+        results = manager.dict()
+        multiprocessing.spawn(run, (tmp_path_factory.mktemp("group") / "store", results), nprocs=2)
+        return results[0], results[1]
 
 
 @pytest.mark.parametrize("name", ["ConvLSTM", "RLadder"])
-def test_one_process_has_one_time_step_and_the_other_three(name, answers):
-    (first, _), (second, _) = answers
+def test_one_process_has_one_time_step_and_the_other_three(name, results):
+    (first, _), (second, _) = results
     for key, gradient in first[name].items():
         torch.testing.assert_close(gradient, second[name][key])
         assert gradient.abs().max() > 0, key
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_synchronized_statistics_are_those_of_the_whole_batch(name, answers):
+def test_synchronized_statistics_are_those_of_the_whole_batch(name, results):
     torch.manual_seed(0)
     network = NETWORKS[name][0]()
     step(network, inputs(name))
-    for _, shared in answers:
+    for _, shared in results:
         gradients, buffers = shared[name]
         for key, parameter in network.named_parameters():
             torch.testing.assert_close(gradients[key], parameter.grad, msg=lambda t, key=key: f"{key}: {t}")
@@ -150,13 +150,13 @@ def test_synchronized_statistics_are_those_of_the_whole_batch(name, answers):
             torch.testing.assert_close(buffers[key], buffer, msg=lambda t, key=key: f"{key}: {t}")
 
 
-def test_without_synchronization_each_process_has_its_own(answers):
-    """So that the test above can fail."""
+def test_without_synchronization_each_process_has_its_own(results):
+    """This shows that the test above can fail."""
     torch.manual_seed(0)
     network = NETWORKS["Tag"][0]()
     step(network, inputs("Tag")[:2])
     step(network, inputs("Tag")[2:])
-    gradients, _ = answers[0][1]["Tag"]
+    gradients, _ = results[0][1]["Tag"]
     assert any(not torch.allclose(gradients[key], p.grad) for key, p in network.named_parameters())
 
 

@@ -1,4 +1,4 @@
-"""Whatever wraps, hooks, replaces or inspects a submodule works on ours."""
+"""Wrappers, hooks, replacements and inspections of submodules work on the modules of fastladder."""
 
 import copy
 
@@ -10,7 +10,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoi
 from torch.nn.parallel import DistributedDataParallel
 
 from bench.harness import saved_bytes
-from fastladder.models import LadderNetwork, RLadder, small
+from fastladder.models import LadderNetwork, RLadder, rladder_small_digits
 from fastladder.nn import G1, ConvG1, ConvG3, ConvGRUCell, ConvLSTM, ConvLSTMCell, LSTMCell
 from tests.nn.modules import MODULES, NETWORKS, tensors
 
@@ -144,8 +144,8 @@ ONE_STEP = {
     "ConvLSTMCell": (lambda: ConvLSTMCell(2, 3, 3, feedback_size=2), lambda: (X[0],)),
     "LSTMCell": (lambda: LSTMCell(2, 3), lambda: (X[0, :, :, 0, 0],)),
     "ConvGRUCell": (lambda: ConvGRUCell(2, 3, 3), lambda: (X[0],)),
-    "RLadder": (lambda: RLadder(small(4, 4, 5), (1, 20, 20)), lambda: (torch.rand(2, 1, 1, 20, 20),)),
-    "RLadder that classifies": (lambda: RLadder(small(4, 4, 5), (1, 20, 20), predict=False),
+    "RLadder": (lambda: RLadder(rladder_small_digits(4, 4, 5), (1, 20, 20)), lambda: (torch.rand(2, 1, 1, 20, 20),)),
+    "RLadder that classifies": (lambda: RLadder(rladder_small_digits(4, 4, 5), (1, 20, 20), predict=False),
                                 lambda: (torch.rand(2, 1, 1, 20, 20),)),
 }  # fmt: skip
 
@@ -155,7 +155,7 @@ ONE_STEP = {
 def test_a_single_time_step_without_a_state_gives_every_parameter_a_gradient(name):
     make, inputs = ONE_STEP[name]
     network = DistributedDataParallel(make())
-    for _ in range(2):  # what DDP misses in one step it says in the next
+    for _ in range(2):  # DDP reports in the second step what it missed in the first
         outputs = network(*inputs())
         outputs = [outputs.prediction, outputs.logits] if name.startswith("RLadder") else tensors(outputs)
         torch.autograd.backward([y.square().mean() for y in outputs if y is not None])
@@ -244,7 +244,7 @@ def test_torchinfo(name, bias):
     network = make() if bias else make(bias=False)
     summary = torchinfo.summary(network, input_data=list(inputs()), verbose=0, **(keywords[0]() if keywords else {}))
     own = sum(p.numel() for p in network.parameters())
-    # It counts what is called before its parent, or not in the first time step, a second time.
+    # It counts modules twice that are called before their parent, or not in the first time step.
     often = name in ("ConvLSTM", "RLadder")
     assert summary.total_params >= own if often else summary.total_params == own
 

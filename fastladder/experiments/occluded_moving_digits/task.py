@@ -13,16 +13,24 @@ from fastladder.data import SMALL, Sequence
 from fastladder.experiments.errors import check_finite
 from fastladder.experiments.occluded_moving_digits.costs import costs_and_scores
 from fastladder.experiments.schedules import HalvingSchedule, ReplayedSchedule
-from fastladder.models import RLadder, small, small_static, small_temporal, table5, table6, table7
+from fastladder.models import (
+    RLadder,
+    rladder_occluded_digits,
+    rladder_small_digits,
+    static_occluded_digits,
+    static_small_digits,
+    temporal_occluded_digits,
+    temporal_small_digits,
+)
 from fastladder.nn.mean_teacher import MeanTeacher, consistency, ramp_up
 
 NETWORKS: dict[str, Callable[..., Any]] = {
-    "small": small,
-    "small_static": small_static,
-    "small_temporal": small_temporal,
-    "table5": table5,
-    "table6": table6,
-    "table7": table7,
+    "small": rladder_small_digits,
+    "small_static": static_small_digits,
+    "small_temporal": temporal_small_digits,
+    "table5": rladder_occluded_digits,
+    "table6": temporal_occluded_digits,
+    "table7": static_occluded_digits,
 }
 
 
@@ -33,7 +41,7 @@ class MovingDigitsTask(LightningModule):
            + consistency_weight * ramp * consistency with a Mean Teacher
 
     Args:
-        network: the levels, a function of `fastladder.models`.
+        network: the levels, by their name in `NETWORKS`.
         widths: arguments of the small ones: low, high, units.
         frame_size: height and width of a frame.
         frames: in a sequence.

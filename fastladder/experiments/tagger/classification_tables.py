@@ -14,7 +14,7 @@ from fastladder.experiments.phases import Phase, minutes_until, train_once
 from fastladder.experiments.tables import Attempt, Column, Configuration, Outcome, Row, Scale, Table
 from fastladder.experiments.tagger.grouping import GROUPING
 from fastladder.experiments.tagger.textured_digits import TEXTURED_DIGITS
-from fastladder.models.ladder_recipes import LADDER_MLP_DENOISING
+from fastladder.models.ladder import LADDER_MLP_DENOISING
 
 ITERATIONS = 5  # in the test
 

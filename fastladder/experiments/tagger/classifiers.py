@@ -10,7 +10,7 @@ from fastladder.experiments.metrics import top2_error
 from fastladder.experiments.tagger.baselines import CLASSES, mlp, model_c
 from fastladder.experiments.tagger.classification_data import LabelledBatch
 from fastladder.models import LadderNetwork, Tagger
-from fastladder.models.ladder_levels import Conv, LadderRow
+from fastladder.models.ladder import Conv, LadderRow
 
 
 class Classifier(nn.Module):
@@ -56,7 +56,7 @@ class LadderClassifier(Classifier):
     Args:
         data_shape: \*D, of an image.
         widths: of the levels above the input and below the classes: units of dense ones, or other rows of
-            `fastladder.models.ladder_levels`, the first of them a convolution.
+            `fastladder.models.ladder`, the first of them a convolution.
         weights, noise: of the denoising, for each level from the input to the classes.
     """
 

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fastladder.models.ladder_levels import LadderRow
-from fastladder.models.levels import Shape
+from fastladder.models.ladder.rows import LadderRow
+from fastladder.models.spatial import Shape
 from fastladder.nn.batch_statistics import BatchNormalized, move_statistics
 from fastladder.nn.reset import reset_children
-from fastladder.reference.normalization import compute_dtype_of, per_channel
+from fastladder.tensors import compute_dtype_of, per_channel
 
 ACTIVATIONS = {
     "linear": lambda x: x,
@@ -21,7 +21,7 @@ ACTIVATIONS = {
 
 
 class LevelActivations(NamedTuple):
-    """What a `LadderLayer` makes of the activations below it, each (N, C, *S)."""
+    """What a `LadderLayer` returns, each (N, C, *S)."""
 
     projection: Tensor  # p
     lateral: Tensor  # z
@@ -30,12 +30,12 @@ class LevelActivations(NamedTuple):
 
 
 class LadderLayer(BatchNormalized):
-    r"""What turns the activations of one level into those of the next.
+    r"""Computes the activations of a level from those of the level below it.
 
     .. math::
         p = W h_{l-1}, \qquad z = \mathrm{norm}(p) + n, \qquad a = \gamma (z + \beta), \qquad h_l = \phi(a)
 
-    There is a gain :math:`\gamma` for a softmax only, and no bias :math:`\beta` where the activation is linear.
+    with noise n. Only a softmax has a gain :math:`\gamma`; a linear activation has no bias :math:`\beta`.
 
     Args:
         row: the declaration of W.
@@ -73,11 +73,11 @@ class LadderLayer(BatchNormalized):
                 nn.init.zeros_(tensor)
 
     def forward(self, below: Tensor, *, running: bool = False, noise: float = 0.0) -> LevelActivations:
-        """Goes up one level.
+        """Runs the layer.
 
         Args:
             below: h_(l-1), (N, C', *S').
-            running: normalise by the running statistics, where there are any, and not by those of the batch.
+            running: whether to normalise by the running statistics, where there are any, instead of those of the batch.
             noise: the standard deviation of n.
         """
         projection = self.projection(below)
@@ -95,7 +95,7 @@ class LadderLayer(BatchNormalized):
         return self.normalize(projection, self.eps)
 
     def rescale(self, estimate: Tensor, projection: Tensor) -> Tensor:
-        """Normalises an estimate of the lateral by the statistics of a projection."""
+        """Normalises an estimate of the lateral by the statistics of the projection, both (N, C, *S)."""
         if self.norm == "batch":
             return self.normalize(compute_dtype_of(estimate), self.eps, self.moments(projection))
         projection = compute_dtype_of(projection)
@@ -114,5 +114,5 @@ class LadderLayer(BatchNormalized):
 
 
 def corrupted(x: Tensor, noise: float) -> Tensor:
-    """An activation with Gaussian noise of that standard deviation."""
+    """An activation with Gaussian noise of standard deviation `noise`."""
     return x + noise * torch.randn_like(x) if noise else x

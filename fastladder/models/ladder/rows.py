@@ -1,18 +1,19 @@
-"""What a `LadderNetwork` is declared in: the rows of its encoder, each with its inverse for the decoder.
+"""The rows that a `LadderNetwork` is declared in: rows of its encoder, each with its inverse for the decoder.
 
-Declarations hold no weights: they build modules for the shape (C, *S) of what lies below them.
+Declarations hold no weights: they build modules for the shape (C, *S) of the row's input.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod, sqrt
+from numbers import Integral
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fastladder.models.levels import Shape, spatial_dims
-from fastladder.models.rows import AVERAGE_POOLS, MAX_POOLS
-from fastladder.nn.checks import check_size
+from fastladder.models.spatial import AVERAGE_POOLS, MAX_POOLS, Shape, spatial_dims
+from fastladder.nn.checks import check_shape, check_size
 from fastladder.nn.convolution import CONVOLUTIONS, TRANSPOSED
 from fastladder.ops.checks import check_option
 
@@ -25,7 +26,7 @@ class LadderRow:
     activates = True  # whether a bias and an activation follow the normalisation
 
     def output_shape(self, shape: Shape) -> Shape:
-        """What comes out where `shape` goes in."""
+        """The shape of its output for an input of this shape, both (C, *S)."""
         raise NotImplementedError
 
     def build(self, shape: Shape, **factory: Any) -> nn.Module:
@@ -39,7 +40,7 @@ class LadderRow:
 
 @dataclass(frozen=True)
 class Dense(LadderRow):
-    """A dense row over all that lies below. Weights N(0, 1 / fan-in)."""
+    """A dense row over all channels and positions. Weights N(0, 1 / fan-in)."""
 
     units: int
 
@@ -60,7 +61,8 @@ class Dense(LadderRow):
 class Conv(LadderRow):
     """A convolution, whose inverse is a transposed one. Weights uniform within sqrt(3 / fan-in).
 
-    Padding "valid" is none: the map shrinks, and grows again in the decoder. "full" is the other way round.
+    With padding "valid", which is none, a map shrinks by kernel_size - 1 in the encoder and grows in the decoder; with
+    "full" it grows in the encoder and shrinks in the decoder.
     """
 
     channels: int
@@ -103,7 +105,10 @@ class Conv(LadderRow):
 
 @dataclass(frozen=True)
 class Pool(LadderRow):
-    """A pool over windows that do not overlap; the last may be cut off. The inverse copies to the whole window."""
+    """A pool over windows that do not overlap. The last window may be smaller.
+
+    The inverse copies the value of a window to all of its positions.
+    """
 
     stride: int
     pools: ClassVar[dict[int, type[nn.Module]]]
@@ -166,7 +171,7 @@ class UniformConvolution(nn.Module):
 
 
 class Unpool(nn.Module):
-    """The inverse of a pool: every position of a window gets what the window has."""
+    """The inverse of a pool: copies the value of a window to all of its positions."""
 
     def __init__(self, stride: int, output_size: Shape) -> None:
         super().__init__()
@@ -180,3 +185,28 @@ class Unpool(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.stride}, output_size={self.output_size}"
+
+
+def declared_rows(levels: Any) -> list[LadderRow]:
+    """Checks the levels of a network, rows or the units of dense ones, and returns them as rows."""
+    rows = levels if isinstance(levels, Sequence) and not isinstance(levels, str) else []
+    rows = [Dense(int(row)) if isinstance(row, Integral) and not isinstance(row, bool) else row for row in rows]
+    if not rows or not all(isinstance(row, LadderRow) for row in rows):
+        raise TypeError(f"levels: got {levels!r}, needs a sequence of units or rows of fastladder.models.ladder")
+    return rows
+
+
+def level_shapes(input_shape: int | Sequence[int], rows: list[LadderRow]) -> list[Shape]:
+    """Checks that every row fits on the one below it, and returns the shapes (C, *S) of the levels 0 to L."""
+    sizes = check_shape("input_shape", input_shape)
+    if not 1 <= len(sizes) <= 4:
+        raise ValueError(f"input_shape: got {sizes}, needs features or (C, *S) with one to three spatial sizes")
+    shapes: list[Shape] = [sizes]
+    for number, row in enumerate(rows):
+        try:
+            shapes.append(row.output_shape(shapes[-1]))
+            if min(shapes[-1]) < 1:
+                raise ValueError(f"{row} leaves nothing of an input of shape {shapes[-2]}")
+        except ValueError as error:
+            raise ValueError(f"levels[{number}]: {error}") from error
+    return shapes

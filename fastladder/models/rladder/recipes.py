@@ -1,6 +1,9 @@
-"""The networks of Recurrent Ladder Networks (appendix D), row by row, and a small one for two CPU cores."""
+"""The networks of Recurrent Ladder Networks (Premont-Schwarz et al., 2017, appendix D), row by row.
 
-from fastladder.models.levels import (
+Those of small digits are miniatures of them, which train on two CPU cores.
+"""
+
+from fastladder.models.rladder.rows import (
     G1,
     LSTM,
     AvgPool,
@@ -16,8 +19,8 @@ from fastladder.models.levels import (
 )
 
 
-def table5() -> tuple[Level, ...]:
-    """Occluded Moving MNIST: frames (1, 32, 32)."""
+def rladder_occluded_digits() -> tuple[Level, ...]:
+    """Table 5, the RLadder of Occluded Moving MNIST: frames (1, 32, 32)."""
     return (
         Level(ConvLSTM(32, 3), ConvG3(9)),
         Level(Conv(32, 3), ConvG3(3)),
@@ -38,15 +41,18 @@ def table5() -> tuple[Level, ...]:
     )
 
 
-def table6() -> tuple[Level, ...]:
-    """The temporal baseline of Occluded Moving MNIST: Table 7 with an LSTM below its softmax. It has no decoder."""
-    return (*table7()[:-1], Level(LSTM(16)), Level(Dense(10)))
+def temporal_occluded_digits() -> tuple[Level, ...]:
+    """Table 6, the temporal baseline of Occluded Moving MNIST: Table 7 with an LSTM below its softmax.
+
+    It has no decoder.
+    """
+    return (*static_occluded_digits()[:-1], Level(LSTM(16)), Level(Dense(10)))
 
 
-def table7() -> tuple[Level, ...]:
-    """The static classifier of Occluded Moving MNIST: the encoder of Table 5 without its recurrent rows.
+def static_occluded_digits() -> tuple[Level, ...]:
+    """Table 7, the static classifier of Occluded Moving MNIST: the encoder of Table 5 without its recurrent rows.
 
-    It has no decoder. Its input is one frame, such as `fastladder.data.optimal_reconstruction` answers.
+    It has no decoder. Its input is one frame, such as `fastladder.data.optimal_reconstruction` returns.
     """
     return (
         Level(Conv(32, 3)),
@@ -65,10 +71,11 @@ def table7() -> tuple[Level, ...]:
     )
 
 
-def table8() -> tuple[Level, ...]:
-    """Polyphonic music: frames (1, 88), one row of keys, so that the (1, 3) filters of the paper have one dimension.
+def rladder_music() -> tuple[Level, ...]:
+    """Table 8, the RLadder of polyphonic music: frames (1, 88), one for each key of a piano.
 
-    The softmax over 19 classes that the paper prints on top has no task there, and is left out.
+    The paper's filters of (1, 3) on maps of (1, 88) become filters of 3 in one dimension. The softmax over 19 classes
+    that it prints on top is left out: it has no task.
     """
     return (
         Level(ConvLSTM(32, 3), ConvG2(3)),
@@ -81,8 +88,11 @@ def table8() -> tuple[Level, ...]:
     )
 
 
-def table9() -> tuple[Level, ...]:
-    """Textured MNIST, one group of an RTagger: the four maps of Tagger, frames (4, 96, 96)."""
+def rtagger_textures() -> tuple[Level, ...]:
+    """Table 9, the mapping of an RTagger for textured MNIST.
+
+    Its frames (4, 96, 96) are Tagger's four features of one group.
+    """
     return (
         Level(ConvLSTM(96, 8, stride=2, norm="batch"), ConvG1(8, squash_gate=True)),
         Level(Conv(96, 5), ConvG1(5, squash_gate=True)),
@@ -99,8 +109,8 @@ def table9() -> tuple[Level, ...]:
     )
 
 
-def small(low: int = 8, high: int = 24, units: int = 32, classes: int = 10) -> tuple[Level, ...]:
-    """Table 5 in miniature: frames (1, 20, 20), for a demonstration that learns in minutes.
+def rladder_small_digits(low: int = 8, high: int = 24, units: int = 32, classes: int = 10) -> tuple[Level, ...]:
+    """Table 5 in miniature, the RLadder of occluded digits that are small: frames (1, 20, 20).
 
     Args:
         low: channels at full resolution.
@@ -120,13 +130,13 @@ def small(low: int = 8, high: int = 24, units: int = 32, classes: int = 10) -> t
     )
 
 
-def small_temporal(low: int = 8, high: int = 24, units: int = 32, classes: int = 10) -> tuple[Level, ...]:
-    """Table 6 in miniature, the temporal baseline beside `small`. Arguments as there."""
-    return (*small_static(low, high, classes)[:-1], Level(LSTM(units)), Level(Dense(classes)))
+def temporal_small_digits(low: int = 8, high: int = 24, units: int = 32, classes: int = 10) -> tuple[Level, ...]:
+    """Table 6 in miniature, the temporal baseline beside `rladder_small_digits`, with its arguments."""
+    return (*static_small_digits(low, high, classes)[:-1], Level(LSTM(units)), Level(Dense(classes)))
 
 
-def small_static(low: int = 8, high: int = 24, classes: int = 10) -> tuple[Level, ...]:
-    """Table 7 in miniature, the static classifier beside `small`. Arguments as there."""
+def static_small_digits(low: int = 8, high: int = 24, classes: int = 10) -> tuple[Level, ...]:
+    """Table 7 in miniature, the static classifier beside `rladder_small_digits`, with its arguments."""
     return (
         Level(Conv(low, 3)),
         Level(MaxPool(2)),

@@ -1,4 +1,4 @@
-"""Modules that only an RLadder needs: the non-recurrent rows of its encoder, and the cells that reshape."""
+"""Modules that only an RLadder needs: non-recurrent rows of its encoder, and dense rows and cells that flatten maps."""
 
 from typing import Any
 
@@ -8,9 +8,6 @@ from fastladder.nn import G1, LSTMCell, StepBatchNorm
 from fastladder.nn.convolution import convolution
 from fastladder.nn.lstm_cell import State
 from fastladder.nn.reset import reset_children
-
-MAX_POOLS: dict[int, type[nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
-AVERAGE_POOLS: dict[int, type[nn.Module]] = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
 
 class NormalizedConv(nn.Module):
@@ -42,14 +39,14 @@ class Pool(nn.Module):
 
 
 class FlatLinear(nn.Linear):
-    """A dense row of the encoder, over all channels and positions of what lies below."""
+    """A dense row of the encoder, over all channels and positions of its input."""
 
     def forward(self, input: Tensor, step: int = 0) -> Tensor:
         return super().forward(input.flatten(1))
 
 
 class FlatLSTMCell(LSTMCell):
-    """A dense LSTM over all channels and positions of what lies below."""
+    """A dense LSTM over all channels and positions of its input."""
 
     def forward(self, input: Tensor, *rest: Any, **options: Any) -> State:
         return super().forward(input.flatten(1), *rest, **options)
@@ -63,7 +60,7 @@ class FlatG1(G1):
 
 
 class Broadcast(nn.Module):
-    """The inverse of an average pool over all positions: every position gets what comes from the top."""
+    """The inverse of an average pool over all positions: each position gets the top."""
 
     def forward(self, top: Tensor, lateral: Tensor, step: int = 0) -> Tensor:
         return top.expand_as(lateral)

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fastladder.models.levels import Dense, Level, Shape
+from fastladder.models.rladder.rows import Dense, Level
+from fastladder.models.spatial import Shape
 from fastladder.nn.activation import check_init
 from fastladder.nn.checks import check_shape, check_state
 from fastladder.nn.reset import reset_children
@@ -28,9 +29,9 @@ RLadderState = tuple[RowState, ...]  # one for each recurrent row, from the bott
 
 
 class RLadderOutput(NamedTuple):
-    """What an `RLadder` answers: for a sequence as written, for a single step without the T."""
+    """What an `RLadder` returns for a sequence of T frames. For a single step the dimension T is missing."""
 
-    prediction: Tensor | None  # (N, T, C, *S): at t, of frame t + 1; None where the network does not predict
+    prediction: Tensor | None  # (N, T, C, *S), at t that of frame t + 1; None where the network does not predict
     logits: Tensor | None  # (N, T, classes); None where the network does not classify
     state: RLadderState  # after the last frame
 
@@ -48,17 +49,17 @@ class RLadder(nn.Module):
     State and feedback are zero at first.
 
     Args:
-        levels: the rows of the network from the bottom up, such as `table5()`. A last row that is `Dense` makes the
-            logits.
+        levels: the rows of the network from the bottom up, such as `rladder_occluded_digits()`. A last row that
+            is `Dense` makes the logits.
         input_shape: of one frame, (C, *S).
         alignment: "inverse": the decoder cell beside an encoder row inverts that row: it decodes the row's input.
             "same": it decodes the row's output; level 0 has a cell like that of row 1.
         init: the initial activations of G1 and G2 cells, "default" or "ladder" (see `fastladder.nn.G1`).
         steps: the number of time steps for which batch normalisation has running statistics of their own.
-        feedback: whether the decoder's outputs are inputs of the encoder in the next time step.
+        feedback: whether outputs of the decoder are inputs of the encoder in the next time step.
         decoder: whether there is a decoder. False leaves a hierarchical recurrent network without feedback and
             prediction.
-        predict: whether the next frame is predicted, which takes a decoder cell beside the lowest row.
+        predict: whether the next frame is predicted, which needs a decoder cell beside the lowest row.
         classify: whether there are logits. False leaves out a last `Dense` row that the decoder does not need.
 
     Raises:
@@ -136,7 +137,7 @@ class RLadder(nn.Module):
         reset_children(self)
 
     def initial_state(self, batch_size: int) -> RLadderState:
-        """The state of zeros with which every sequence begins. Passing no state at all comes to the same, faster."""
+        """The state of zeros with which every sequence begins. Passing no state gives the same output, faster."""
         like = next(self.parameters())
 
         def zeros(level: int) -> Tensor:
@@ -151,7 +152,7 @@ class RLadder(nn.Module):
 
         Args:
             frames: (N, T, C, *S).
-            state: of an earlier call, to go on from there; missing means zero.
+            state: that an earlier call returned, to continue its sequence; missing means zero.
             step: the time step of the first frame, for the running statistics of batch normalisation.
 
         Raises:
@@ -169,14 +170,15 @@ class RLadder(nn.Module):
             logits.append(output.logits)
             state = output.state
         if len(logits) == 1 and not self.predict:
-            logits = [self._wait_for_decoder(output)]
+            logits = [self._with_decoder_gradients(output)]
         return RLadderOutput(_stack(predictions), _stack(logits), output.state)
 
     @staticmethod
-    def _wait_for_decoder(output: RLadderOutput) -> Tensor:
-        """Logits that give gradients of zero to a decoder whose output would first be used by the second frame.
+    def _with_decoder_gradients(output: RLadderOutput) -> Tensor:
+        """The logits, whose backward pass gives the decoder gradients of zero.
 
-        `DistributedDataParallel` waits for a gradient of every parameter.
+        After a single frame nothing has used the decoder, and `DistributedDataParallel` waits for a gradient of every
+        parameter.
         """
         assert output.logits is not None
         decoded = [row.decoded for row in output.state if row.decoded is not None]
@@ -239,7 +241,7 @@ def check_row(row: Any) -> RowState:
 
 @contextmanager
 def _naming(name: str) -> Iterator[None]:
-    """Says in which level an error came up."""
+    """Names the level in the message of an error."""
     try:
         yield
     except ValueError as error:

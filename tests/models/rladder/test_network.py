@@ -1,4 +1,4 @@
-"""RLadder: its wiring, its switches, its two interfaces."""
+"""RLadder: its wiring, its switches, copies, precisions, and the errors of wrong arguments."""
 
 import copy
 import io
@@ -7,31 +7,10 @@ import pickle
 import pytest
 import torch
 
-from fastladder.models import Level, RLadder, RowState, small, table5
-from fastladder.models.levels import (
-    G1,
-    LSTM,
-    AvgPool,
-    Broadcast,
-    Conv,
-    ConvG1,
-    ConvG2,
-    ConvG3,
-    ConvLSTM,
-    Dense,
-    MaxPool,
-)
+from fastladder.models import Level, RLadder, RowState, rladder_occluded_digits, rladder_small_digits
+from fastladder.models.rladder import G1, LSTM, AvgPool, Broadcast, Conv, ConvG3, ConvLSTM
+from tests.models.rladder.tiny import SHAPE, TINY, assert_same, frames, tiny
 
-TINY = (
-    Level(ConvLSTM(3, 3), ConvG3(5)),
-    Level(Conv(4, 3), ConvG2(3)),
-    Level(MaxPool(2), ConvG3(4)),
-    Level(ConvLSTM(5, 3), ConvG1(3)),
-    Level(AvgPool(2), G1()),
-    Level(LSTM(6), G1()),
-    Level(Dense(7)),
-)
-SHAPE = (2, 8, 8)
 SWITCHES = {
     "all": {},
     "no feedback": dict(feedback=False),
@@ -43,38 +22,6 @@ SWITCHES = {
     "same, no classes": dict(alignment="same", classify=False),
     "same, no prediction": dict(alignment="same", predict=False),
 }
-
-
-@pytest.fixture(autouse=True)
-def seed():
-    torch.manual_seed(2)
-
-
-def tiny(**options):
-    return shuffled(RLadder(TINY, SHAPE, **options))
-
-
-def shuffled(network):
-    """Parameters away from their initial ones and zeros, so that each of them matters."""
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.2)
-    return network
-
-
-def frames(steps=3, batch=4):
-    return torch.rand(batch, steps, *SHAPE)
-
-
-def assert_same(a, b, **tolerance):
-    for x, y in zip(flat(a), flat(b), strict=True):
-        torch.testing.assert_close(x, y, **tolerance)
-
-
-def flat(nested):
-    if isinstance(nested, torch.Tensor):
-        return [nested]
-    return [t for part in nested or () for t in flat(part)]
 
 
 def test_two_steps_written_out():
@@ -167,56 +114,6 @@ def test_without_prediction_the_classes_are_the_same():
     torch.testing.assert_close(alone(x).logits, network(x).logits)
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_steps_make_the_sequence(training):
-    network, x = tiny(steps=3).train(training), frames(4)
-    whole = network(x)
-    for state in (None, network.initial_state(4)):
-        outputs = []
-        for t in range(4):
-            outputs.append(network.step(x[:, t], state, t))
-            state = outputs[-1].state
-        torch.testing.assert_close(torch.stack([o.prediction for o in outputs], 1), whole.prediction)
-        torch.testing.assert_close(torch.stack([o.logits for o in outputs], 1), whole.logits)
-        assert_same(state, whole.state)
-
-
-def test_a_sequence_can_be_cut_and_its_state_passed_on():
-    network, x = tiny(steps=4).eval(), frames(4)
-    whole = network(x)
-    first = network(x[:, :2])
-    second = network(x[:, 2:], first.state, step=2)
-    torch.testing.assert_close(torch.cat([first.prediction, second.prediction], 1), whole.prediction)
-    assert_same(second.state, whole.state)
-
-
-def test_initial_state():
-    state = tiny().initial_state(5)
-    assert [tuple(row.hidden.shape) for row in state] == [(5, 3, 8, 8), (5, 5, 4, 4), (5, 6)]
-    assert all(isinstance(row, RowState) and row.decoded.shape == row.cell.shape == row.hidden.shape for row in state)
-    assert not any(t.any() for t in flat(state))
-    assert all(row.decoded is None for row in tiny(feedback=False).initial_state(5))
-
-
-def test_running_statistics_are_kept_for_every_step():
-    network = tiny(steps=5)
-    network(frames(3, batch=8))
-    for norm in (network.encoder[1].norm, network.decoder["3"].preactivation, network.decoder["5"].preactivation):
-        assert norm.running_mean.shape[0] == 5
-        assert norm.running_mean[:3].ne(0).any(-1).all()
-        assert norm.running_mean[3:].eq(0).all()
-        assert len({row.flatten()[0].item() for row in norm.running_mean[:3]}) == 3
-    with torch.no_grad():
-        network.encoder[1].norm.running_mean[2] += 1
-    x = frames(3)
-    before = network.eval()(x)
-    with torch.no_grad():
-        network.encoder[1].norm.running_mean[2] -= 1
-    after = network(x)
-    assert after.logits[:, :2].equal(before.logits[:, :2])
-    assert not after.logits[:, 2].equal(before.logits[:, 2])
-
-
 def test_init_reaches_the_decoder():
     network = RLadder(TINY, SHAPE, init="ladder")
     assert network.decoder["3"].gate.equal(network.decoder["5"].content[:, :1].expand(5, 4))
@@ -248,16 +145,6 @@ def test_copies_and_stored_states_compute_the_same():
     assert "predict=True" in str(network)
 
 
-def test_step_compiles_without_a_graph_break():
-    network, x = tiny(steps=2), frames(1)[:, 0]
-    reference, state = copy.deepcopy(network), tiny().initial_state(4)
-    torch.compiler.reset()
-    step = torch.compile(network.step, fullgraph=True, backend="aot_eager")
-    assert_same(step(x, state, 1), reference.step(x, state, 1))
-    for name, buffer in network.named_buffers():
-        torch.testing.assert_close(buffer, reference.get_buffer(name))
-
-
 def test_channels_last_gives_the_same_numbers():
     network, x = tiny(), frames()
     needed = network(x)
@@ -274,33 +161,6 @@ def test_double_and_bfloat16():
         assert_same([y.float() for y in network(x)[:2]], needed[:2], rtol=0.1, atol=0.2)
 
 
-def test_it_learns():
-    """The next frame of a dot that moves right, and which of two rows it moves in."""
-    levels = (
-        Level(ConvLSTM(6, 3), ConvG3(3)),
-        Level(MaxPool(2), ConvG3(4)),
-        Level(Conv(6, 3), ConvG3(3)),
-        Level(AvgPool(2), G1()),
-        Level(LSTM(8), G1()),
-        Level(Dense(2)),
-    )
-    network = RLadder(levels, (1, 4, 8), steps=4)
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
-    rows, columns = torch.arange(16) % 2, torch.arange(16) // 4
-    x = torch.zeros(16, 5, 1, 4, 8)
-    for t in range(5):
-        x[range(16), t, 0, 2 * rows, columns + t] = 1
-    for _ in range(60):
-        output = network(x[:, :4])
-        error = (output.prediction - x[:, 1:]).square().sum((2, 3, 4)).mean()
-        loss = error + torch.nn.functional.cross_entropy(output.logits[:, -1], rows)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert error < 0.2  # predicting nothing costs 1, copying costs 2
-    assert output.logits[:, -1].argmax(1).equal(rows)
-
-
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -308,7 +168,7 @@ def test_it_learns():
         (lambda: RLadder(TINY, SHAPE, init="zeros"), ValueError, "init: got 'zeros'"),
         (lambda: RLadder(TINY, SHAPE, feedback=1), TypeError, "feedback: got 1"),
         (lambda: RLadder(TINY, SHAPE, steps=0), ValueError, "steps: got 0"),
-        (lambda: RLadder(table5, SHAPE), TypeError, "levels: got <function"),
+        (lambda: RLadder(rladder_occluded_digits, SHAPE), TypeError, "levels: got <function"),
         (lambda: RLadder([], SHAPE), TypeError, r"levels: got \[\]"),
         (lambda: RLadder([ConvLSTM(3, 3)], SHAPE), TypeError, r"levels: got \[ConvLSTM"),
         (lambda: RLadder(TINY, (2,)), ValueError, r"input_shape: got \(2,\)"),
@@ -326,7 +186,7 @@ def test_it_learns():
         (lambda: tiny()(frames(), tiny().initial_state(4)[:2]), ValueError, "state: got 2 rows, needs 3"),
         (lambda: tiny()(frames(), tiny().initial_state(3)), ValueError, "got shape"),
         (lambda: tiny()(frames(), torch.rand(4, 3)), TypeError, "state: got Tensor, needs the state of an earlier"),
-        (lambda: RLadder(small(), (1, 20, 20), alignment="same"), ValueError,
+        (lambda: RLadder(rladder_small_digits(), (1, 20, 20), alignment="same"), ValueError,
          r"levels\[4\].decoder: top: got spatial size \(2, 2\), .* does not take to the \(5, 5\) of lateral"),
         (lambda: tiny()(frames(), ((1, 2),) * 3), TypeError, "state: got a row of type tuple, needs hidden, cell and"),
         (lambda: tiny()(frames(), [RowState(None, torch.rand(4, 3), None)] * 3), TypeError, r"state\[0\]: got None"),
@@ -337,11 +197,3 @@ def test_it_learns():
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
-
-
-def test_small_has_the_widths_that_are_asked_for():
-    network = RLadder(small(low=3, high=5, units=7, classes=4), (1, 20, 20))
-    output = network(torch.rand(2, 2, 1, 20, 20))
-    assert output.prediction.shape == (2, 2, 1, 20, 20)
-    assert output.logits.shape == (2, 2, 4)
-    assert [row.hidden.shape[1:] for row in output.state] == [(3, 20, 20), (5, 10, 10), (7,)]

@@ -1,15 +1,25 @@
-"""The tables of Recurrent Ladder Networks (appendix D): every width, size and weight as printed there."""
+"""The networks of Recurrent Ladder Networks (appendix D): every width, size and weight as its tables print them."""
 
 import pytest
 import torch
 
-from fastladder.models import RLadder, small, small_static, small_temporal, table5, table6, table7, table8, table9
+from fastladder.models import (
+    RLadder,
+    rladder_music,
+    rladder_occluded_digits,
+    rladder_small_digits,
+    rtagger_textures,
+    static_occluded_digits,
+    static_small_digits,
+    temporal_occluded_digits,
+    temporal_small_digits,
+)
 
 
 @pytest.fixture(scope="module")
-def ladder5():
+def occluded_digits():
     torch.manual_seed(4)
-    return RLadder(table5(), (1, 32, 32), steps=5)
+    return RLadder(rladder_occluded_digits(), (1, 32, 32), steps=5)
 
 
 def weights(network):
@@ -18,7 +28,7 @@ def weights(network):
 
 
 def assert_classifies(network, x):
-    """It has no decoder, and a weight of every kind learns."""
+    """It has no decoder, and every parameter learns."""
     output = network(x)
     assert output.prediction is None
     assert output.logits.shape == (*x.shape[:2], *network.shapes[-1])
@@ -28,14 +38,14 @@ def assert_classifies(network, x):
     assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-def test_table5_levels(ladder5):
+def test_levels_of_occluded_digits(occluded_digits):
     sizes = [(1, 32), *[(32, 32)] * 4, *[(32, 16)] * 2, *[(64, 16)] * 3, (64, 8), (128, 8), (64, 8), (32, 8), (32, 4)]
-    assert ladder5.shapes == [*[(c, n, n) for c, n in sizes], (16,), (10,)]
-    assert ladder5.recurrent == [1, 6, 15]
+    assert occluded_digits.shapes == [*[(c, n, n) for c, n in sizes], (16,), (10,)]
+    assert occluded_digits.recurrent == [1, 6, 15]
 
 
-def test_table5_encoder_weights(ladder5):
-    shapes = weights(ladder5.encoder)
+def test_encoder_weights_of_occluded_digits(occluded_digits):
+    shapes = weights(occluded_digits.encoder)
     for row, below in ((0, 1), (5, 32)):
         assert shapes[f"{row}.input_projection.weight"] == (128, below, 3, 3)
         assert shapes[f"{row}.hidden_projection.weight"] == (128, 32, 3, 3)
@@ -47,44 +57,42 @@ def test_table5_encoder_weights(ladder5):
     assert shapes["14.input_projection.weight"] == (64, 512)
     assert shapes["14.feedback_projection.weight"] == (64, 16)
     assert shapes["15.weight"] == (10, 16)
-    assert all(row.convolution.bias is None for row in ladder5.encoder if hasattr(row, "convolution"))
+    assert all(row.convolution.bias is None for row in occluded_digits.encoder if hasattr(row, "convolution"))
 
 
-def test_table5_decoder_weights(ladder5):
-    shapes = weights(ladder5.decoder)
+def test_decoder_weights_of_occluded_digits(occluded_digits):
+    shapes = weights(occluded_digits.decoder)
     # level: kernel of A, kernel of B, channels of top, lateral and hidden layer
     cells = {0: (9, 9, 32, 1, 32), 4: (6, 3, 32, 32, 32), 5: (9, 9, 32, 32, 32), 9: (6, 3, 64, 64, 64)}
     cells |= dict.fromkeys((1, 2, 3), (3, 3, 32, 32, 32)) | dict.fromkeys((7, 8), (3, 3, 64, 64, 64))
     cells |= {6: (3, 3, 64, 32, 64), 10: (3, 3, 128, 64, 128), 11: (3, 3, 64, 128, 64), 12: (3, 3, 32, 64, 32)}
     for level, (a, b, top, lateral, hidden) in cells.items():
         transposed = level in (4, 9)
-        assert ladder5.decoder[str(level)].top_projection.stride == (2, 2) if transposed else (1, 1)
+        assert occluded_digits.decoder[str(level)].top_projection.stride == ((2, 2) if transposed else (1, 1))
         assert shapes[f"{level}.top_projection.weight"] == ((top, hidden, a, a) if transposed else (hidden, top, a, a))
         assert shapes[f"{level}.lateral_projection.weight"] == (hidden, lateral, b, b)
         assert shapes[f"{level}.output_projection.weight"] == (3 * lateral, hidden, 1, 1)
     assert shapes["13.projection.weight"] == (2048, 512)
     assert shapes["14.projection.weight"] == (512, 16)
-    assert len(ladder5.decoder) == 15
+    assert len(occluded_digits.decoder) == 15
 
 
-def test_table5_runs(ladder5):
+def test_occluded_digits_run(occluded_digits):
     x = torch.rand(2, 2, 1, 32, 32)
-    output = ladder5(x)
+    output = occluded_digits(x)
     assert output.prediction.shape == x.shape
     assert output.logits.shape == (2, 2, 10)
     for row, shape in zip(output.state, ((32, 32, 32), (32, 16, 16), (16,)), strict=True):
         assert row.hidden.shape == row.cell.shape == row.decoded.shape == (2, *shape)
     torch.autograd.backward(output[:2], [torch.randn_like(y) for y in output[:2]])
-    assert [name for name, p in ladder5.named_parameters() if p.grad is None or not p.grad.any()] == []
+    assert [name for name, p in occluded_digits.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
-def test_table5_in_the_same_alignment():
-    network = RLadder(table5(), (1, 32, 32), alignment="same").eval()
-    assert network.decoder["5"].top_projection.kernel_size == (
-        6,
-        6,
-    )  # the literal reading of an even kernel, at stride 1
+def test_occluded_digits_in_the_same_alignment():
+    network = RLadder(rladder_occluded_digits(), (1, 32, 32), alignment="same").eval()
+    # The even kernel of row 5, taken literally, at stride 1.
+    assert network.decoder["5"].top_projection.kernel_size == (6, 6)
     assert network.decoder["4"].top_projection.stride == (2, 2)
     assert network(torch.rand(1, 1, 1, 32, 32)).prediction.shape == (1, 1, 1, 32, 32)
 
@@ -95,8 +103,8 @@ STATIC |= {8: (128, 64, 3), 9: (64, 128, 1), 10: (32, 64, 1)}
 STATIC_SIZES = [(1, 32), *[(32, 32)] * 3, (32, 16), *[(64, 16)] * 3, (64, 8), (128, 8), (64, 8), (32, 8), (32, 4)]
 
 
-def test_table6():
-    network = RLadder(table6(), (1, 32, 32), steps=5, decoder=False)
+def test_temporal_occluded_digits():
+    network = RLadder(temporal_occluded_digits(), (1, 32, 32), steps=5, decoder=False)
     assert network.shapes == [*[(c, n, n) for c, n in STATIC_SIZES], (16,), (10,)]
     assert network.recurrent == [13]
     shapes = weights(network.encoder)
@@ -106,8 +114,8 @@ def test_table6():
     assert_classifies(network, torch.rand(2, 5, 1, 32, 32))
 
 
-def test_table7():
-    network = RLadder(table7(), (1, 32, 32), decoder=False)
+def test_static_occluded_digits():
+    network = RLadder(static_occluded_digits(), (1, 32, 32), decoder=False)
     assert network.shapes == [*[(c, n, n) for c, n in STATIC_SIZES], (10,)]
     assert network.recurrent == []
     convolutions = {f"{row}.convolution.weight": (c, d, k, k) for row, (c, d, k) in STATIC.items()}
@@ -115,31 +123,42 @@ def test_table7():
     assert_classifies(network, torch.rand(2, 1, 1, 32, 32))
 
 
-def test_what_they_have_in_common_with_table5(ladder5):
+def test_baselines_have_the_convolutions_of_the_rladder(occluded_digits):
     """Tables 6 and 7 are the encoder of Table 5 without its ConvLSTM rows, but for the first convolution's input."""
-    ours, theirs = (weights(network) for network in (RLadder(table6(), (1, 32, 32), decoder=False), ladder5))
+    temporal = RLadder(temporal_occluded_digits(), (1, 32, 32), decoder=False)
+    ours, theirs = (weights(network) for network in (temporal, occluded_digits))
     kept = [shape for name, shape in theirs.items() if name.startswith("encoder") and "convolution" in name]
     assert [shape for name, shape in ours.items() if "convolution" in name][1:] == kept[1:]
 
 
-@pytest.mark.parametrize(("levels", "frames", "recurrent"), [(small_static, 1, []), (small_temporal, 5, [7])])
-def test_small_tables(levels, frames, recurrent):
+def test_small_digits_have_the_widths_that_are_asked_for():
+    network = RLadder(rladder_small_digits(low=3, high=5, units=7, classes=4), (1, 20, 20))
+    output = network(torch.rand(2, 2, 1, 20, 20))
+    assert output.prediction.shape == (2, 2, 1, 20, 20)
+    assert output.logits.shape == (2, 2, 4)
+    assert [row.hidden.shape[1:] for row in output.state] == [(3, 20, 20), (5, 10, 10), (7,)]
+
+
+@pytest.mark.parametrize(
+    ("levels", "frames", "recurrent"), [(static_small_digits, 1, []), (temporal_small_digits, 5, [7])]
+)
+def test_baselines_of_small_digits(levels, frames, recurrent):
     network = RLadder(levels(low=2, high=3), (1, 20, 20), steps=frames, decoder=False)
-    beside = RLadder(small(low=2, high=3), (1, 20, 20))
+    beside = RLadder(rladder_small_digits(low=2, high=3), (1, 20, 20))
     assert network.shapes[:7] == beside.shapes[:7]
     assert network.shapes[7:] == ([(32,), (10,)] if recurrent else [(10,)])
     assert network.recurrent == recurrent
     assert_classifies(network, torch.rand(2, frames, 1, 20, 20))
 
 
-def test_small_tables_take_their_sizes():
-    network = RLadder(small_temporal(2, 3, units=5, classes=4), (1, 20, 20), decoder=False)
+def test_baselines_of_small_digits_take_their_sizes():
+    network = RLadder(temporal_small_digits(2, 3, units=5, classes=4), (1, 20, 20), decoder=False)
     assert network.shapes[1:] == [(2, 20, 20), (2, 10, 10), (3, 10, 10), (3, 5, 5), (6, 5, 5), (6, 2, 2), (5,), (4,)]
-    assert RLadder(small_static(2, 3, classes=4), (1, 20, 20), decoder=False).shapes[-1] == (4,)
+    assert RLadder(static_small_digits(2, 3, classes=4), (1, 20, 20), decoder=False).shapes[-1] == (4,)
 
 
-def test_table8():
-    network = RLadder(table8(), (1, 88))
+def test_rladder_music():
+    network = RLadder(rladder_music(), (1, 88))
     widths = [(1, 88), (32, 88), (64, 44), (96, 22), (128, 11), (160, 6), (160, 3), (96,)]
     assert network.shapes == widths
     shapes = weights(network)
@@ -157,8 +176,8 @@ def test_table8():
     assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-def test_table9():
-    network = RLadder(table9(), (4, 96, 96), steps=3).eval()
+def test_rtagger_textures():
+    network = RLadder(rtagger_textures(), (4, 96, 96), steps=3).eval()
     sizes = [(4, 96), *[(96, 48)] * 3, *[(192, 24)] * 3, *[(192, 12)] * 3, (11, 6), (11, 1)]
     assert network.shapes == [*[(c, n, n) for c, n in sizes], (11,)]
     assert network.recurrent == [1, 4, 7, 10]

@@ -1,28 +1,13 @@
-"""The levels of a Ladder network: convolutions and pools, their inverses, and the networks of the paper."""
-
-import math
+"""The rows of a Ladder network: convolutions and pools, and their inverses."""
 
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
-from fastladder.models import (
-    LADDER_CONV_FC_DENOISING,
-    LADDER_CONV_SMALL_DENOISING,
-    LADDER_MLP_DENOISING,
-    LadderNetwork,
-    ladder_conv_fc,
-    ladder_conv_small,
-    ladder_mlp,
-)
-from fastladder.models.ladder_levels import AvgPool, Conv, Dense, MaxPool
-from tests.models.ladders import CONV, EPS, combine, shuffled
-
-
-@pytest.fixture(autouse=True)
-def seed():
-    torch.manual_seed(3)
+from fastladder.models import LadderNetwork
+from fastladder.models.ladder import AvgPool, Conv, Dense, MaxPool
+from tests.models.ladder.written_out import CONV, EPS, combine
+from tests.shuffled import shuffled
 
 
 @pytest.mark.parametrize("size", [(7,), (7, 8), (8, 9), (5, 6, 7)])
@@ -38,7 +23,7 @@ def seed():
         Dense(4),
     ],
 )
-def test_an_inverse_has_the_shape_of_what_lies_below(size, row):
+def test_an_inverse_has_the_shape_of_the_input(size, row):
     x = torch.randn(2, 2, *size)
     above = row.build(x.shape[1:])(x)
     assert above.shape[1:] == row.output_shape(x.shape[1:])
@@ -55,7 +40,7 @@ def test_an_inverse_convolution_is_the_transpose():
         torch.testing.assert_close((up(x) * y).sum(), (x * down(y)).sum())
 
 
-def test_pools_cut_their_last_window_and_copy_back():
+def test_the_last_window_of_a_pool_may_be_smaller_and_inverses_copy():
     x = torch.tensor([[[1.0, 3.0, 2.0, 6.0, 4.0]]])
     for row, pooled, copied in (
         (MaxPool(2), [3, 6, 4], [3, 3, 6, 6, 4]),
@@ -99,21 +84,3 @@ def test_a_convolutional_network_learns_in_every_parameter():
     network.costs(x, torch.arange(6) % 4, x, 1.0).total.backward()
     assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
     assert network.eval()(x[:1]).shape == (1, 5)
-
-
-@pytest.mark.parametrize(
-    ("levels", "input_shape", "recipes", "widths"),
-    [
-        (ladder_mlp(), 784, LADDER_MLP_DENOISING, [784, 1000, 500, 250, 250, 250, 10]),
-        (ladder_conv_fc(), (1, 28, 28), LADDER_CONV_FC_DENOISING, [784, 9000, 4500, 2250, 2250, 2250, 90, 10]),
-        (ladder_conv_small(), (1, 28, 28), LADDER_CONV_SMALL_DENOISING,
-         [784, 32 * 32 * 32, 32 * 16 * 16, 64 * 14 * 14, 64 * 16 * 16, 64 * 8 * 8, 128 * 6 * 6, 10 * 6 * 6, 10, 10]),
-    ],
-)  # fmt: skip
-def test_the_networks_of_the_paper(levels, input_shape, recipes, widths):
-    with FakeTensorMode():
-        network = LadderNetwork(input_shape, levels)
-        assert [math.prod(shape) for shape in network.shapes] == widths
-        x = torch.empty(2, *network.shapes[0])
-        for recipe in recipes.values():
-            assert network.costs(x, torch.zeros(2, dtype=torch.long), x, *recipe).denoising.shape == (len(widths),)

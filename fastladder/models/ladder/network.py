@@ -1,21 +1,19 @@
 """The Ladder network."""
 
 from collections.abc import Iterable, Sequence
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fastladder.models.ladder_layer import LadderLayer, corrupted
-from fastladder.models.ladder_levels import Dense, LadderRow
-from fastladder.models.levels import Shape
-from fastladder.nn.checks import check_features, check_shape
+from fastladder.models.ladder.layer import LadderLayer, corrupted
+from fastladder.models.ladder.rows import LadderRow, declared_rows, level_shapes
+from fastladder.nn.checks import check_features
 from fastladder.nn.ladder_combinator import LadderCombinator
 from fastladder.nn.reset import reset_children
 from fastladder.ops.checks import check_eps, check_flag, check_option
-from fastladder.reference.normalization import compute_dtype_of
+from fastladder.tensors import compute_dtype_of
 
 NORMS = ("batch", "layer")
 ACTIVATIONS = ("relu", "leaky_relu")
@@ -24,22 +22,22 @@ WINDOW = 10  # batches in the running averages
 
 
 class LadderOutput(NamedTuple):
-    """What a `LadderNetwork` makes of an input without noise."""
+    """What `LadderNetwork.reconstruct` returns, for an input without noise."""
 
     reconstruction: Tensor  # (N, C, *S), the decoder's estimate of the input
     top: Tensor  # (N, C, *S), h_L, the activations of the highest level
-    logits: Tensor  # (N, classes), what goes into the activation of the highest level
+    logits: Tensor  # (N, classes), the preactivation of the highest level
 
 
 class LadderCosts(NamedTuple):
     """The training costs of a `LadderNetwork`, means over the batch."""
 
     classification: Tensor  # (), the cross entropy of the noisy path, in nats
-    denoising: Tensor  # (L + 1,), of each level from the input up, weighted
+    denoising: Tensor  # (L + 1,), the weighted cost of each level from the input up
 
     @property
     def total(self) -> Tensor:
-        """(), what training minimises."""
+        """(), the sum that training minimises."""
         return self.classification + self.denoising.sum()
 
 
@@ -49,7 +47,7 @@ class Encoding(NamedTuple):
     projections: list[Tensor]  # W_l h_(l-1) of the levels 1 to L
     laterals: list[Tensor]  # z of the levels 0 to L
     top: Tensor  # h_L
-    logits: Tensor  # what h_L is the activation of
+    logits: Tensor  # the preactivation of h_L
 
 
 class LadderNetwork(nn.Module):
@@ -64,14 +62,14 @@ class LadderNetwork(nn.Module):
         \hat z_l = g_l(z_l, u_l)
 
     with the combinator g of :class:`fastladder.nn.LadderCombinator`. Neither norm has gain or bias; only a softmax
-    needs the gain gamma. In its own right the network learns to classify from few labels: in training Gaussian noise is
+    needs the gain gamma. In the paper the network learns to classify from few labels: in training Gaussian noise is
     added to x and to every z, and the decoder has to find the z of a pass without noise (see `costs`). Tagger uses it
     without noise, as a mapping (see `reconstruct`).
 
     Args:
         input_shape: the features of an input, or its shape (C, \*S).
-        levels: the levels above the input, from the bottom up: rows of `fastladder.models.ladder_levels`, or just the
-            units of a dense row.
+        levels: the levels above the input, from the bottom up: rows of `fastladder.models.ladder`, or the units of a
+            dense row.
         norm: "batch" or "layer" (per sample over channels and positions).
         activation: of the levels below the top, "relu" or "leaky_relu" (slope 0.1). A pool has none.
         top_activation: "softmax", over channels at a single position, or "relu".
@@ -80,7 +78,8 @@ class LadderNetwork(nn.Module):
             of labelled inputs without noise, as `costs` sees them in training: of the first ten batches the plain
             average, then with weight 0.1 for a new batch. Without them, and in the decoder always, evaluation uses the
             statistics of its batch, as Tagger does.
-        eps: added to the variance. The authors' 1e-10 matters at first, when estimates are close to 0.
+        eps: added to the variance. A larger one than the authors' 1e-10 changes the start of training, where estimates
+            are close to 0.
 
     Raises:
         ValueError, TypeError: an argument is wrong; the message names it.
@@ -107,8 +106,8 @@ class LadderNetwork(nn.Module):
         check_flag("squash_gate", squash_gate)
         check_flag("track_running_stats", track_running_stats)
         check_eps(eps)
-        rows = _rows(levels)
-        self.shapes = _shapes(input_shape, rows)  # (C, *S) of the levels 0 to L
+        rows = declared_rows(levels)
+        self.shapes = level_shapes(input_shape, rows)  # (C, *S) of the levels 0 to L
         if top_activation == "softmax" and set(self.shapes[-1][1:]) - {1}:
             raise ValueError(f"levels: got a top of shape {self.shapes[-1]}, a softmax needs a single position")
         self.norm, self.top_activation = norm, top_activation
@@ -131,7 +130,7 @@ class LadderNetwork(nn.Module):
     num_batches_tracked: Tensor | None
 
     def reset_parameters(self) -> None:
-        """Draws the weights anew; everything else becomes as it was at first, and running averages are forgotten."""
+        """Draws the weights anew; all other parameters and the running averages get their initial values."""
         reset_children(self)
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.zero_()
@@ -152,7 +151,7 @@ class LadderNetwork(nn.Module):
         return self._encode(input, running=not self.training).logits
 
     def reconstruct(self, input: Tensor) -> LadderOutput:
-        """Goes up and down again without noise, as Tagger does.
+        """Runs the encoder and the decoder without noise, as Tagger does.
 
         Args:
             input: (N, C, *S).
@@ -179,23 +178,24 @@ class LadderNetwork(nn.Module):
             C = -\frac{1}{N} \sum_n \log P(\tilde y = t_n \mid x_n) + \sum_l \frac{\lambda_l}{N' m_l} \sum_n
             \left\| z_l - \frac{\hat z_l - \mu_l}{\sqrt{\sigma_l^2 + \epsilon}} \right\|^2
 
-        The first term is of the labelled inputs, the second of the unlabelled ones, and each half is normalised by its
-        own statistics. The prediction and the estimates are of a pass with noise; the targets z, with their statistics
-        mu and sigma, of one without, through which gradients flow too. The input is its own target, as it is.
+        The first term is the mean over the N labelled inputs, the second over the N' unlabelled ones; m_l is the number
+        of elements of z_l. Labelled and unlabelled inputs are normalised separately, each by their own statistics. The
+        prediction and the estimates come from a pass with noise, the targets z_l and their statistics mu_l and sigma_l
+        from one without noise, through which gradients flow too. At level 0 the target is the input, not normalised.
 
         In training the running averages move toward the statistics of the labelled inputs without noise.
 
         Args:
             labelled_input: (N, C, *S).
             labels: (N,) int64, their classes.
-            unlabelled_input: (N', C, *S). It may hold labelled inputs, too, as it does in the paper.
-            denoising_weights: lambda, for all levels or for each from the input up. 0 leaves a level out, and what only
-                such levels need is not computed.
+            unlabelled_input: (N', C, *S). In the paper the labelled inputs are among them.
+            denoising_weights: lambda, for all levels or for each from the input up. A level with weight 0 is left out,
+                and so is every computation that only such levels need.
             noise: the standard deviation, for all levels or for each from the input up.
 
         Raises:
-            ValueError, TypeError: an argument has a wrong shape, dtype or device, or the top is no softmax; the message
-                names it.
+            ValueError, TypeError: an argument has a wrong shape, dtype or device, or the top is not a softmax; the
+                message names it.
         """
         weights = self._per_level("denoising_weights", denoising_weights)
         noise = self._per_level("noise", noise)
@@ -229,13 +229,14 @@ class LadderNetwork(nn.Module):
         return torch.stack(costs)
 
     def estimate_statistics(self, batches: Iterable[Tensor]) -> None:
-        """Sets the running averages to the plain average over batches, which stand for the whole training set.
+        """Sets the running averages to the plain average over batches, which should be the whole training set.
 
         Args:
             batches: inputs (N, C, *S) of about the same N, without noise.
 
         Raises:
-            ValueError, TypeError: an input is wrong, there is none, or the network has no running averages.
+            ValueError, TypeError: an input has a wrong shape, dtype or device, there are no batches, or the network has
+                no running averages.
         """
         if self.num_batches_tracked is None:
             raise ValueError("track_running_stats: got False or norm 'layer', there are no averages to estimate")
@@ -281,7 +282,7 @@ class LadderNetwork(nn.Module):
             raise ValueError(f"{name}: got 1 sample, needs 2 at least for the statistics of the batch")
 
     def _per_level(self, name: str, values: Any) -> list[float]:
-        """One number for all levels, or one for each."""
+        """Checks one number for all levels, or one for each, and returns one for each."""
         numbers = list(values) if isinstance(values, Sequence) else [values] * len(self.shapes)
         if len(numbers) != len(self.shapes) or not all(isinstance(v, int | float) and v >= 0 for v in numbers):
             raise ValueError(f"{name}: got {values!r}, needs one number from 0 on, or {len(self.shapes)} of them")
@@ -290,26 +291,3 @@ class LadderNetwork(nn.Module):
     def extra_repr(self) -> str:
         options = ("norm", "top_activation", "track_running_stats")
         return f"{self.shapes[0]}, " + ", ".join(f"{name}={getattr(self, name)!r}" for name in options)
-
-
-def _rows(levels: Any) -> list[LadderRow]:
-    rows = levels if isinstance(levels, Sequence) and not isinstance(levels, str) else []
-    rows = [Dense(int(row)) if isinstance(row, Integral) and not isinstance(row, bool) else row for row in rows]
-    if not rows or not all(isinstance(row, LadderRow) for row in rows):
-        raise TypeError(f"levels: got {levels!r}, needs a sequence of units or rows of fastladder.models.ladder_levels")
-    return rows
-
-
-def _shapes(input_shape: int | Sequence[int], rows: list[LadderRow]) -> list[Shape]:
-    sizes = check_shape("input_shape", input_shape)
-    if not 1 <= len(sizes) <= 4:
-        raise ValueError(f"input_shape: got {sizes}, needs features or (C, *S) with one to three spatial sizes")
-    shapes: list[Shape] = [sizes]
-    for number, row in enumerate(rows):
-        try:
-            shapes.append(row.output_shape(shapes[-1]))
-            if min(shapes[-1]) < 1:
-                raise ValueError(f"{row} leaves nothing of an input of shape {shapes[-2]}")
-        except ValueError as error:
-            raise ValueError(f"levels[{number}]: {error}") from error
-    return shapes

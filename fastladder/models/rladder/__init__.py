@@ -1,0 +1,58 @@
+"""The Recurrent Ladder network, the rows that it is declared in, and the networks of its papers."""
+
+from fastladder.models.rladder.network import RLadder, RLadderOutput, RLadderState, RowState
+from fastladder.models.rladder.recipes import (
+    rladder_music,
+    rladder_occluded_digits,
+    rladder_small_digits,
+    rtagger_textures,
+    static_occluded_digits,
+    static_small_digits,
+    temporal_occluded_digits,
+    temporal_small_digits,
+)
+from fastladder.models.rladder.rows import (
+    G1,
+    LSTM,
+    AvgPool,
+    Broadcast,
+    Conv,
+    ConvG1,
+    ConvG2,
+    ConvG3,
+    ConvLSTM,
+    DecoderCell,
+    Dense,
+    EncoderRow,
+    Level,
+    MaxPool,
+)
+
+__all__ = [
+    "G1",
+    "LSTM",
+    "AvgPool",
+    "Broadcast",
+    "Conv",
+    "ConvG1",
+    "ConvG2",
+    "ConvG3",
+    "ConvLSTM",
+    "DecoderCell",
+    "Dense",
+    "EncoderRow",
+    "Level",
+    "MaxPool",
+    "RLadder",
+    "RLadderOutput",
+    "RLadderState",
+    "RowState",
+    "rladder_music",
+    "rladder_occluded_digits",
+    "rladder_small_digits",
+    "rtagger_textures",
+    "static_occluded_digits",
+    "static_small_digits",
+    "temporal_occluded_digits",
+    "temporal_small_digits",
+]
