@@ -1,4 +1,7 @@
-"""The decoder cells G1, G2 and G3 of Recurrent Ladder Networks (appendix A.1 to A.3)."""
+"""The decoder cells G1, G2 and G3 of Recurrent Ladder Networks (appendix A.1 to A.3).
+
+And the combinator that G1 comes from, of Semi-Supervised Learning with Ladder Networks (Rasmus et al., 2015).
+"""
 
 import torch
 from torch import Tensor
@@ -72,3 +75,12 @@ def combine_g3(projections: Tensor) -> Tensor:
     s, d, e = compute_dtype_of(projections).chunk(3, dim=1)
     s = s.sigmoid()
     return (s * d + (1 - s) * e).to(projections.dtype)
+
+
+def ladder_combine(lateral: Tensor, top: Tensor, weights: Tensor, *, squash_gate: bool = False) -> Tensor:
+    """The specification of `fastladder.ops.ladder_combine`: (z - mu) v + mu (Rasmus et al., 2015, Eq. 2)."""
+    u = compute_dtype_of(top)
+    mu, v = activation(u, weights[:5]), activation(u, weights[5:])
+    if squash_gate:
+        v = v.sigmoid()
+    return (v * compute_dtype_of(lateral) + (1 - v) * mu).to(lateral.dtype)

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "cpu/preactivation.h"
+#include "cpu/preactivation_rows.h"
 
 namespace fastladder {
 
@@ -12,17 +12,18 @@ using torch::stable::parallel_for;
 template <class Cell, class T>
 void layer_statistics(const Problem<Cell, T>& problem, int64_t n, Compute<T>* mean, Compute<T>* rstd) {
   const auto [batch, channels, pixels, channels_last] = problem.shape;
-  const int64_t run = problem.width / problem.groups, sample = problem.sample(problem.width);
-  const bool scattered = channels_last && problem.groups > 1;
-  parallel_for(0, problem.count * problem.groups, grain_of(run * pixels), [&](int64_t begin, int64_t end) {
+  const int64_t run = problem.width / problem.norm_groups, sample = problem.sample(problem.width);
+  const bool scattered = channels_last && problem.norm_groups > 1;
+  parallel_for(0, problem.count * problem.norm_groups, grain_of(run * pixels), [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t j = task / problem.groups, group = task % problem.groups;
+      const int64_t j = task / problem.norm_groups, norm_group = task % problem.norm_groups;
       const T* data = problem.projections[j] + n * sample;
       const Moments moments =
-          scattered ? run_widest<moments_of_segments<T>>(data + group * run, problem.shape.pixels, problem.width, run)
-                    : run_widest<moments_of_segments<T>>(
-                          data + group * run * problem.shape.pixels, 1, 0, run * problem.shape.pixels);
-      const int64_t at = problem.group(j, n, group);
+          scattered
+              ? run_widest<moments_of_segments<T>>(data + norm_group * run, problem.shape.pixels, problem.width, run)
+              : run_widest<moments_of_segments<T>>(
+                    data + norm_group * run * problem.shape.pixels, 1, 0, run * problem.shape.pixels);
+      const int64_t at = problem.norm_group(j, n, norm_group);
       mean[at] = moments.mean;
       rstd[at] = moments.reciprocal_deviation(problem.eps);
     }
@@ -102,19 +103,19 @@ void run_backward(
   const std::unique_ptr<Real[]> sums = scratch<Real>(blocks * sums_size);
   // The rows of a sample add up in stretches for the same reasons.
   const int64_t stretch = grain_of(elements / rows), stretches = (rows + stretch - 1) / stretch;
-  const int64_t groups = problem.count * problem.groups;
-  // The means over normalisation groups that the second half takes, in the layout of the statistics.
-  const std::unique_ptr<Real[]> plain = scratch<Real>(problem.statistics());
-  const std::unique_ptr<Real[]> projected = scratch<Real>(problem.statistics());
+  const int64_t norm_groups = problem.count * problem.norm_groups;
+  // The means over norm groups that the second half takes, in the layout of the statistics.
+  const std::unique_ptr<Real[]> mean_grads = scratch<Real>(problem.statistics());
+  const std::unique_ptr<Real[]> mean_grads_xhat = scratch<Real>(problem.statistics());
   const std::unique_ptr<Real[]> batch_grad_a = scratch<Real>(problem.norm == Norm::batch ? samples * sample : 0);
 
-  const auto first_half = [&](int64_t n, Real* grad_a, Real* block_sums, double* group_sums) {
+  const auto first_half = [&](int64_t n, Real* grad_a, Real* block_sums, double* norm_sums) {
     // All rows of a channels_last sample add to the same sums, so one thread does them.
     parallel_for(0, stretches, problem.shape.channels_last ? stretches : 1, [&](int64_t first, int64_t last) {
       with_count<Cell>(problem.count, [&](auto count) {
         for (int64_t at = first; at < last; ++at) {
           const int64_t begin = at * stretch, end = std::min(rows, begin + stretch);
-          double* own = layer ? group_sums + at * groups * 2 : nullptr;
+          double* own = layer ? norm_sums + at * norm_groups * 2 : nullptr;
           if (problem.shape.channels_last)
             run_widest<backward_rows<Cell, count.value, true, T>>(
                 problem, means, rstds, n, begin, end, gradients, grad_a, block_sums, own);
@@ -124,35 +125,35 @@ void run_backward(
         }
       });
     });
-    for (int64_t group = 0; layer && group < groups; ++group) {
+    for (int64_t norm_group = 0; layer && norm_group < norm_groups; ++norm_group) {
       double total[2] = {0, 0};
       for (int64_t at = 0; at < stretches; ++at)
-        for (int which : {0, 1}) total[which] += group_sums[(at * groups + group) * 2 + which];
-      const int64_t target = problem.group(group / problem.groups, n, group % problem.groups);
-      plain[target] = total[0] / problem.group_size();
-      projected[target] = total[1] / problem.group_size();
+        for (int which : {0, 1}) total[which] += norm_sums[(at * norm_groups + norm_group) * 2 + which];
+      const int64_t target = problem.norm_group(norm_group / problem.norm_groups, n, norm_group % problem.norm_groups);
+      mean_grads[target] = total[0] / problem.norm_size();
+      mean_grads_xhat[target] = total[1] / problem.norm_size();
     }
   };
   const auto second_half = [&](int64_t n, const Real* grad_a) {
     parallel_for(0, rows, grain_of(elements / rows), [&](int64_t first, int64_t last) {
       if (problem.shape.channels_last)
         run_widest<normalize_rows<Cell, true, T>>(
-            problem, means, rstds, plain.get(), projected.get(), n, first, last, gradients, grad_a);
+            problem, means, rstds, mean_grads.get(), mean_grads_xhat.get(), n, first, last, gradients, grad_a);
       else
         run_widest<normalize_rows<Cell, false, T>>(
-            problem, means, rstds, plain.get(), projected.get(), n, first, last, gradients, grad_a);
+            problem, means, rstds, mean_grads.get(), mean_grads_xhat.get(), n, first, last, gradients, grad_a);
     });
   };
 
   over_samples(one_by_one, blocks, elements * samples / blocks, [&](int64_t begin, int64_t end) {
     const std::unique_ptr<Real[]> sample_grad_a = scratch<Real>(layer ? sample : 0);
-    const std::unique_ptr<double[]> group_sums = scratch<double>(layer ? stretches * groups * 2 : 0);
+    const std::unique_ptr<double[]> norm_sums = scratch<double>(layer ? stretches * norm_groups * 2 : 0);
     for (int64_t at = begin; at < end; ++at) {
       Real* block_sums = &sums[at * sums_size];
       std::fill_n(block_sums, sums_size, Real(0));
       for (int64_t n = at * samples / blocks; n < (at + 1) * samples / blocks; ++n) {
         Real* grad_a = layer ? sample_grad_a.get() : problem.norm == Norm::batch ? &batch_grad_a[n * sample] : nullptr;
-        first_half(n, grad_a, block_sums, group_sums.get());
+        first_half(n, grad_a, block_sums, norm_sums.get());
         if (layer) second_half(n, grad_a);
       }
     }
@@ -167,9 +168,9 @@ void run_backward(
     for (int64_t j = 0; j < problem.count; ++j)
       for (int64_t k = 0; k < width; ++k) {
         const int64_t at = j * width + k;
-        const Real gain = (problem.gain ? problem.gain[at] : Real(1)) / problem.group_size();
-        plain[at] = gain * sums[place(k)];
-        projected[at] = gain * sums[place(width + at)];
+        const Real gain = (problem.gain ? problem.gain[at] : Real(1)) / problem.norm_size();
+        mean_grads[at] = gain * sums[place(k)];
+        mean_grads_xhat[at] = gain * sums[place(width + at)];
       }
     over_samples(one_by_one, samples, elements, [&](int64_t begin, int64_t end) {
       for (int64_t n = begin; n < end; ++n) second_half(n, &batch_grad_a[n * sample]);
@@ -187,7 +188,7 @@ void run_backward(
   }
 }
 
-struct CpuEngine {
+struct CpuPreactivationEngine {
   static constexpr bool takes_float64 = true;
   static constexpr bool takes_float16 = false;  // no CPU computes in it, so it is not worth a kernel
 

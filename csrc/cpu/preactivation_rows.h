@@ -1,4 +1,5 @@
-// The loops of every family with a preactivation (operators/problem.h), over lanes of samples in one memory layout.
+// The loops of every family with a preactivation (operators/preactivation_problem.h), over lanes of samples in one
+// memory layout.
 //
 // A row is a run of elements that lie side by side: the pixels of one channel, or, in channels_last, the channels of
 // one pixel. Per-channel coefficients are then constant along the row, or a vector along it.
@@ -6,8 +7,8 @@
 
 #include <memory>
 
-#include "cpu/moments.h"
-#include "operators/problem.h"
+#include "cpu/statistics.h"
+#include "operators/preactivation_problem.h"
 
 namespace fastladder {
 
@@ -53,7 +54,7 @@ struct Position {
   FASTLADDER_INLINE Vector statistic(const Compute<T>* from, int64_t j, int q, Compute<T> missing) const {
     if (problem.norm == Norm::none) return Vector(missing);
     if (problem.norm == Norm::batch) return parameter(from, j * Cell::parts + q, missing);
-    return Vector(from[problem.group(j, n, q)]);
+    return Vector(from[problem.norm_group(j, n, q)]);
   }
 };
 
@@ -167,29 +168,31 @@ constexpr int64_t sum_stride(int64_t channels) {
 // First half: the gradient of the preactivation, into `grad_a_sample` (K, S), or straight through the gain into the
 // projections' gradients where that is null, since no norm follows; the gradients of extras and states; and the sums,
 // added to those of earlier calls. Layer norm wants more, of these rows only: gain grad_a and gain grad_a xhat for
-// every projection and normalisation group, (J, groups, 2).
+// every projection and norm group, (J, norm_groups, 2).
 template <class Cell, int J, bool channels_last, class T>
 FASTLADDER_INLINE void backward_rows(
     const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds, int64_t n, int64_t begin,
-    int64_t end, const Gradients<Cell, T>& gradients, Compute<T>* grad_a_sample, Compute<T>* sums, double* group_sums) {
+    int64_t end, const Gradients<Cell, T>& gradients, Compute<T>* grad_a_sample, Compute<T>* sums, double* norm_sums) {
   using Real = Compute<T>;
   using Vector = Lanes<Real>;
-  constexpr int groups = Problem<Cell, T>::groups;
+  constexpr int norm_groups = Problem<Cell, T>::norm_groups;
   constexpr int sum_parts = (1 + J) * Cell::parts, all_sums = sum_parts + Cell::weights;
   const int64_t channels = problem.shape.channels, stride = sum_stride<Real>(channels);
   const int64_t sample_base = n * problem.sample(problem.width);
-  Vector plain[J][groups], projected[J][groups];
+  Vector sum_grad[J][norm_groups], sum_grad_xhat[J][norm_groups];
   for (int j = 0; j < J; ++j)
-    for (int group = 0; group < groups; ++group) plain[j][group] = projected[j][group] = Vector(Real(0));
+    for (int norm_group = 0; norm_group < norm_groups; ++norm_group)
+      sum_grad[j][norm_group] = sum_grad_xhat[j][norm_group] = Vector(Real(0));
   for (int64_t index = begin; index < end; ++index) {
     const Row row = Row::of(problem, n, index);
     Local<Cell, J, Real> local;
-    const auto add_to_groups = [&](const Vector* part) __attribute__((always_inline)) {
+    const auto add_to_norm_sums = [&](const Vector* part) __attribute__((always_inline)) {
       for (int j = 0; j < J; ++j)
         for (int q = 0; q < Cell::parts; ++q) {
-          const int group = Cell::joint ? 0 : q;
-          plain[j][group] = plain[j][group] + local.gain[j][q] * part[q];
-          projected[j][group] = projected[j][group] + local.gain[j][q] * part[(1 + j) * Cell::parts + q];
+          const int norm_group = Cell::joint ? 0 : q;
+          sum_grad[j][norm_group] = sum_grad[j][norm_group] + local.gain[j][q] * part[q];
+          sum_grad_xhat[j][norm_group] =
+              sum_grad_xhat[j][norm_group] + local.gain[j][q] * part[(1 + j) * Cell::parts + q];
         }
     };
     Vector total[all_sums];
@@ -245,31 +248,31 @@ FASTLADDER_INLINE void backward_rows(
               Real* target = sums + s * stride + i;
               store_lanes(target, load_lanes(target) + part[s]);
             }
-            if (group_sums) add_to_groups(part);
+            if (norm_sums) add_to_norm_sums(part);
           } else {
             for (int s = 0; s < all_sums; ++s) total[s] = total[s] + part[s];
           }
         });
     if constexpr (!channels_last) {
       for (int s = 0; s < all_sums; ++s) sums[s * stride + row.channel] += total[s].sum();
-      if (group_sums) add_to_groups(total);
+      if (norm_sums) add_to_norm_sums(total);
     }
   }
-  if (group_sums)
+  if (norm_sums)
     for (int j = 0; j < J; ++j)
-      for (int group = 0; group < groups; ++group) {
-        *group_sums++ = plain[j][group].sum();
-        *group_sums++ = projected[j][group].sum();
+      for (int norm_group = 0; norm_group < norm_groups; ++norm_group) {
+        *norm_sums++ = sum_grad[j][norm_group].sum();
+        *norm_sums++ = sum_grad_xhat[j][norm_group].sum();
       }
 }
 
 // Second half, from grad_a to the gradient of the projections through the normalisation:
-// grad_p = rstd (gain grad_a - plain - projected xhat), where `plain` and `projected`, which stand like the statistics,
-// are the means of gain grad_a and of gain grad_a xhat over the normalisation group.
+// grad_p = rstd (gain grad_a - mean_grad - xhat mean_grad_xhat), where mean_grad and mean_grad_xhat, which stand like
+// the statistics, are the means of gain grad_a and of gain grad_a xhat over the norm group.
 template <class Cell, bool channels_last, class T>
 FASTLADDER_INLINE void normalize_rows(
-    const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds, const Compute<T>* plain,
-    const Compute<T>* projected, int64_t n, int64_t begin, int64_t end, const Gradients<Cell, T>& gradients,
+    const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds, const Compute<T>* mean_grads,
+    const Compute<T>* mean_grads_xhat, int64_t n, int64_t begin, int64_t end, const Gradients<Cell, T>& gradients,
     const Compute<T>* grad_a_sample) {
   using Real = Compute<T>;
   using Vector = Lanes<Real>;
@@ -279,12 +282,12 @@ FASTLADDER_INLINE void normalize_rows(
     for (int q = 0; q < Cell::parts; ++q)
       for (int64_t j = 0; j < problem.count; ++j) {
         const int64_t base = row.base + q * row.part_stride;
-        Vector mean, rstd, gain, offset, slope;
+        Vector mean, rstd, gain, mean_grad, mean_grad_xhat;
         const auto fetch = [&](const auto& at) __attribute__((always_inline)) {
           mean = at.statistic(means, j, q, Real(0));
           rstd = at.statistic(rstds, j, q, Real(1));
-          offset = at.statistic(plain, j, q, Real(0));
-          slope = at.statistic(projected, j, q, Real(0));
+          mean_grad = at.statistic(mean_grads, j, q, Real(0));
+          mean_grad_xhat = at.statistic(mean_grads_xhat, j, q, Real(0));
           gain = at.parameter(problem.gain, j * Cell::parts + q, Real(1));
         };
         if constexpr (!channels_last) fetch(position(problem, n, row.channel, Broadcast<Real>()));
@@ -293,7 +296,8 @@ FASTLADDER_INLINE void normalize_rows(
               if constexpr (channels_last) fetch(position(problem, n, i, load_lanes));
               Vector grad_a = load_lanes(grad_a_sample + (base - sample_base) + i);
               Vector xhat = (load_lanes(problem.projections[j] + base + i) - mean) * rstd;
-              store_lanes(gradients.projections[j] + base + i, rstd * (gain * grad_a - offset - slope * xhat));
+              store_lanes(
+                  gradients.projections[j] + base + i, rstd * (gain * grad_a - mean_grad - xhat * mean_grad_xhat));
             });
       }
   }

@@ -3,8 +3,8 @@
 
 #include <numeric>
 
-#include "cpu/preactivation.h"
-#include "operators/group_problem.h"
+#include "cpu/preactivation_rows.h"
+#include "operators/grouping_problem.h"
 
 namespace fastladder {
 
@@ -40,7 +40,7 @@ void with_groups(int64_t groups, Run run) {
 template <bool whole, class T>
 struct LanePixels {
   using Vector = Lanes<Compute<T>>;
-  const GroupProblem<T>& problem;
+  const GroupingProblem<T>& problem;
   int64_t n, first, count;
   bool past_caches;  // where results go
 
@@ -75,7 +75,7 @@ struct LanePixels {
   }
 };
 
-// Answers what the formula sums, one number a lane.
+// Returns what the formula sums, one number a lane.
 template <class Formula, bool is_backward, bool whole, class T, class Groups>
 FASTLADDER_INLINE Lanes<Compute<T>> run_lanes(
     const Noise<Lanes<Compute<T>>>& noise, Groups groups, LanePixels<whole, T> pixels,
@@ -93,7 +93,7 @@ FASTLADDER_INLINE Lanes<Compute<T>> run_lanes(
 // problem comes by value, so that the compiler knows that no store changes it.
 template <class Formula, bool is_backward, class T, class Groups>
 FASTLADDER_INLINE void run_tasks(
-    const GroupProblem<T> problem, const Groups groups, bool past, int64_t begin, int64_t end, double* sums) {
+    const GroupingProblem<T> problem, const Groups groups, bool past, int64_t begin, int64_t end, double* sums) {
   using Real = Compute<T>;
   using Vector = Lanes<Real>;
   const auto noise = noise_of<Vector>(problem.variance ? *problem.variance : Real(1), static_cast<Real>(problem.flip));
@@ -118,12 +118,12 @@ FASTLADDER_INLINE void run_tasks(
   if (past) drain();
 }
 
-struct CpuGroups {
+struct CpuGroupingEngine {
   static constexpr bool takes_float64 = true;
   static constexpr bool takes_float16 = false;  // no CPU computes in it, so it is not worth a kernel
 
   template <class Formula, bool is_backward, class T>
-  static void run(const Tensor&, const GroupProblem<T>& problem) {
+  static void run(const Tensor&, const GroupingProblem<T>& problem) {
     const int64_t tasks = (problem.pixels + task_pixels - 1) / task_pixels, all = problem.batch * tasks;
     const std::unique_ptr<double[]> sums(problem.sums ? new double[all] : nullptr);
     const int64_t task_elements = problem.groups * std::min(problem.pixels, task_pixels);
