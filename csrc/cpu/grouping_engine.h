@@ -3,7 +3,8 @@
 
 #include <numeric>
 
-#include "cpu/preactivation_rows.h"
+#include "cpu/lanes.h"
+#include "cpu/threads.h"
 #include "operators/grouping_problem.h"
 
 namespace fastladder {
@@ -130,7 +131,7 @@ struct CpuGroupingEngine {
     const int64_t row_bytes = problem.pixels * sizeof(T);  // results start where a cache line does, so do all rows then
     const bool past = row_bytes % 64 == 0 && problem.batch * problem.groups * row_bytes >= streamed_bytes;
     with_groups<T>(problem.groups, [&](auto groups) {
-      torch::stable::parallel_for(0, all, grain_of(task_elements), [&](int64_t begin, int64_t end) {
+      parallel_for(0, all, grain_of(task_elements), [&](int64_t begin, int64_t end) {
         run_widest<run_tasks<Formula, is_backward, T, decltype(groups)>>(problem, groups, past, begin, end, sums.get());
       });
     });
