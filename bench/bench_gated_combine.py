@@ -1,8 +1,11 @@
-"""The decoder cells, with the norms that the RLadder has."""
+"""The decoder cells with the norms that the RLadder has, and the Ladder network's combinator without one."""
 
 import pytest
 
 from bench.operators import DIRECTIONS, SHAPES, measure, random_tensors
+
+# (N * K, D), a row for every sample and group of Tagger: binary and textured digits, and both with more samples.
+DENSE_SHAPES = [(400, 784), (48, 9216), (1024, 784), (320, 9216)]
 
 directions = pytest.mark.parametrize("direction", DIRECTIONS)
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -60,3 +63,12 @@ def test_combine_g3(benchmark, report, backend, device, shape, direction):
         return random_tensors(seed, device, (batch, 3 * channels, *space))
 
     report(measure(benchmark, "combine_g3", lambda module: module.combine_g3, make, shape, direction, backend))
+
+
+@directions
+@pytest.mark.parametrize("shape", DENSE_SHAPES, ids=str)
+def test_ladder_combine(benchmark, report, backend, device, shape, direction):
+    def make(seed):
+        return random_tensors(seed, device, shape, shape, (10, shape[1]))
+
+    report(measure(benchmark, "ladder_combine", lambda module: module.ladder_combine, make, shape, direction, backend))

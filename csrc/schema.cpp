@@ -1,5 +1,5 @@
 // The schema of every operator. Each F has an F_backward: gradients of the outputs, then F's arguments, then what F
-// saved for it; it answers a gradient for every tensor among the arguments, empty where the argument is missing.
+// saved for it; it returns a gradient for every tensor among the arguments, empty where the argument is missing.
 #include <torch/csrc/stable/library.h>
 
 STABLE_TORCH_LIBRARY(fastladder, library) {
@@ -34,11 +34,6 @@ STABLE_TORCH_LIBRARY(fastladder, library) {
 
   library.def("combine_g3(Tensor projections) -> Tensor");
   library.def("combine_g3_backward(Tensor? grad_y, Tensor projections) -> Tensor");
-
-  library.def("ladder_combine(Tensor lateral, Tensor top, Tensor weights, bool squash_gate) -> Tensor");
-  library.def(
-      "ladder_combine_backward(Tensor? grad_z, Tensor lateral, Tensor top, Tensor weights, bool squash_gate)"
-      " -> (Tensor, Tensor, Tensor)");
 
   library.def("group_evidence(Tensor noisy, Tensor mean, Tensor mask, Tensor variance, str delta) -> (Tensor, Tensor)");
   library.def(

@@ -117,6 +117,14 @@ inline Tensor arrange(const Tensor& tensor, bool channels_last) {
   return copy;
 }
 
+template <class T>
+T* data_of(const Tensor& tensor) {
+  if constexpr (std::is_const_v<T>)
+    return static_cast<T*>(tensor.const_data_ptr());
+  else
+    return static_cast<T*>(tensor.mutable_data_ptr());
+}
+
 // Direct callers of the registered operators get an error where a kernel would read past the end of a tensor.
 inline void check_activation(
     const char* name, const Tensor& tensor, const Tensor& leader, int64_t channels, ScalarType dtype) {

@@ -1,16 +1,16 @@
 """Triton kernels, registered as `torch.ops.fastladder_triton`. Installed as `fastladder.kernels`.
 
-One file a family, each with its kernels and the functions that launch them; `tiles`, `group_tiles` and `normalization`
-are what these share. On a CPU the kernels run under Triton's interpreter (TRITON_INTERPRET=1).
+One file a family, each with its kernels and the functions that launch them; `tiles`, `grouping_tiles` and
+`normalization` are what these share. On a CPU the kernels run under Triton's interpreter (TRITON_INTERPRET=1).
 """
 
 import torch
 
-from fastladder.kernels import gated_combine, grouping, ladder_combine, lstm_gates
+from fastladder.kernels import gated_combine, grouping, lstm_gates
 from fastladder.ops import registration
 
 NAMESPACE = "fastladder_triton"
-FAMILIES = (lstm_gates, gated_combine, ladder_combine, grouping)
+FAMILIES = (lstm_gates, gated_combine, grouping)
 
 # Library.impl costs a third of a call through torch.library.custom_op.
 _library = torch.library.Library(NAMESPACE, "DEF")

@@ -12,8 +12,8 @@ from fastladder.kernels.normalization import (
     statistics,
     store_channel_sum,
 )
-from fastladder.kernels.tiles import Layout, append, in_layout_of, load_channel, load_part, locate, store_part
-from fastladder.ops.registration import empty_like_layout
+from fastladder.kernels.tiles import Layout, append, load_channel, load_part, locate, store_part
+from fastladder.ops.registration import empty_like_layout, in_layout_of
 
 
 @triton.jit
@@ -184,7 +184,7 @@ def combine_g2_kernel(
     top,  # (N, 3C, *S), parts mu1, mu2, s
     lateral,  # (N, 3C, *S)
     weights,  # (3, 5, C)
-    normalization,  # see Normalization, three groups
+    normalization,  # see Normalization, three norm groups
     y,  # (N, C, *S)
     rows,
     columns,
@@ -208,7 +208,7 @@ def combine_g2_backward_kernel(
     top,  # (N, 3C, *S), parts mu1, mu2, s
     lateral,  # (N, 3C, *S)
     weights,  # (3, 5, C)
-    normalization,  # see Normalization, three groups
+    normalization,  # see Normalization, three norm groups
     projection_gradients,  # twice (N, 3C, *S), of top and lateral, or None where this pass only sums
     sums,  # see Sums
     partials,  # see Partials; weights as above
@@ -251,7 +251,7 @@ def combine_g2(
     layout = Layout.of(top, parts=3, thread_elements=4)
     y = empty_like_layout(top, layout.channels)
     top, lateral = in_layout_of(top, top, lateral)
-    mean, rstd = statistics([top, lateral], layout, norm, eps, groups=3)
+    mean, rstd = statistics([top, lateral], layout, norm, eps, norm_groups=3)
     normalization = Normalization.of(gain, bias, norm, mean, rstd)
     layout.launch(combine_g2_kernel, y, top, lateral, weights.contiguous(), normalization, y, norm=norm)
     return y, mean, rstd
@@ -280,7 +280,7 @@ def combine_g2_backward(
         (grad_y, top, lateral, weights.contiguous()),
         Normalization.of(gain, bias, norm, mean, rstd),
         norm,
-        groups=3,
+        norm_groups=3,
         weights=15,
     )
     return *gradients, grad_weights.view(weights.shape), grad_gain, grad_bias

@@ -1,7 +1,7 @@
 """Tagger's evidence terms and mixture likelihood; see `fastladder.ops.grouping` for the equations.
 
-A program handles a tile of `group_tiles`. Derivatives are computed from the inputs anew, as that moves fewer bytes than
-keeping anything.
+A program handles a tile of `grouping_tiles`. Derivatives are computed from the inputs anew, as that moves fewer bytes
+than keeping anything.
 """
 
 import math
@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from fastladder.kernels.group_tiles import (
+from fastladder.kernels.grouping_tiles import (
     load_data,
     load_gradient,
     load_groups,

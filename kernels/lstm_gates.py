@@ -14,8 +14,8 @@ from fastladder.kernels.normalization import (
     run_backward,
     statistics,
 )
-from fastladder.kernels.tiles import Layout, append, in_layout_of, load_part, locate, store_part
-from fastladder.ops.registration import empty_like_layout
+from fastladder.kernels.tiles import Layout, append, load_part, locate, store_part
+from fastladder.ops.registration import empty_like_layout, in_layout_of
 
 
 @triton.jit

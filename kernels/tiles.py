@@ -9,7 +9,6 @@ A program handles one block of rows and columns, in each of the parts that its a
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -73,11 +72,11 @@ class Layout:
         """How many partial sums there are of each channel."""
         return self.row_blocks if self.channels_last else self.column_blocks * self.samples
 
-    def inverse_count(self, norm: str, groups: int = 1) -> float:
-        """1 / how many elements share a mean."""
+    def inverse_count(self, norm: str, norm_groups: int = 1) -> float:
+        """1 / the elements of a norm group."""
         if norm == "none":
             return 1.0
-        count = self.samples if norm == "batch" else self.parts * self.channels // groups
+        count = self.samples if norm == "batch" else self.parts * self.channels // norm_groups
         return 1.0 / max(count * self.positions, 1)
 
     def launch(self, kernel: Any, leader: Tensor, *arguments: Any, **options: Any) -> None:
@@ -103,16 +102,6 @@ def launch(kernel: Any, leader: Tensor, programs: int, *arguments: Any, **option
     if programs > 0:
         with torch.cuda.device_of(leader):
             kernel[(programs,)](*arguments, **options)
-
-
-def in_layout_of(leader: Tensor, *tensors: Any) -> Iterator[Any]:
-    """Each tensor (N, _, *S), copied where it does not lie in memory as `empty_like_layout` of the leader would."""
-    last = channels_last(leader)
-    for tensor in tensors:
-        if tensor is None:
-            yield None
-        else:
-            yield tensor.movedim(1, -1).contiguous().movedim(-1, 1) if last else tensor.contiguous()
 
 
 class Tile(NamedTuple):

@@ -17,6 +17,8 @@ constexpr int warps = threads / warp;
 // Of the big kernels on a multiprocessor, at least: every register may be used. Asked for more, the compiler spills.
 constexpr int resident = 2;
 
+FASTLADDER_FORMULA int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
 // V numbers that one instruction loads or stores, or as few as can: each moves 16 bytes at most.
 template <class T, int V>
 struct alignas(sizeof(T) * V) Pack {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cuda/device.cuh"
-#include "operators/problem.h"
+#include "operators/preactivation_problem.h"
 
 namespace fastladder {
 
@@ -57,7 +57,7 @@ __device__ __forceinline__ Affine<L> affine_of(
   } else {
     float center = 0.0f, rstd = 1.0f;
     if (problem.norm == Norm::layer) {
-      const int64_t at = (j * problem.shape.batch + sample) * problem.groups + (Cell::joint ? 0 : part);
+      const int64_t at = (j * problem.shape.batch + sample) * problem.norm_groups + (Cell::joint ? 0 : part);
       center = statistics.mean[at];
       rstd = statistics.rstd[at];
     }

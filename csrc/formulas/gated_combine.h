@@ -11,7 +11,7 @@ FASTLADDER_FORMULA T activation(T u, const T* w) {
   return w[0] * sigmoid(w[1] * u + w[2]) + w[3] * u + w[4];
 }
 
-// Answers the gradient of u; writes that of w.
+// Returns the gradient of u; writes that of w.
 template <class T>
 FASTLADDER_FORMULA T activation_backward(T u, const T* w, T grad, T* grad_w) {
   T bend = sigmoid(w[1] * u + w[2]);

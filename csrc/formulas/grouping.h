@@ -11,7 +11,7 @@
 //   void put_data(V)                  the gradient of the data
 //
 // Loops over groups run to Groups::bound(), which may be a constant, and leave out those that it has not. Kept are two
-// arrays of K numbers. `forward` answers what is summed over the elements of a sample; `backward` what is summed over
+// arrays of K numbers. `forward` returns what is summed over the elements of a sample; `backward` what is summed over
 // all elements, which is the gradient of the variance.
 #pragma once
 

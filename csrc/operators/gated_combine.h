@@ -2,7 +2,7 @@
 #pragma once
 
 #include "formulas/gated_combine.h"
-#include "operators/problem.h"
+#include "operators/preactivation.h"
 
 namespace fastladder {
 
@@ -57,9 +57,10 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> combine_g1_backward(
     OptionalTensor bias,                                                         // (C)
     std::string norm, bool squash_gate, double eps, Tensor mean, Tensor rstd) {  // (1, N, 1), (1, C) or (0)
   Arguments arguments{{projection}, {lateral}, functions(gate, content), gain, bias, parse_norm(norm), eps};
-  ArgumentGradients answer = squash_gate ? combine_backward<Engine, CombineG1<true>>(grad_y, arguments, mean, rstd)
-                                         : combine_backward<Engine, CombineG1<false>>(grad_y, arguments, mean, rstd);
-  return {answer.projections[0], answer.extras[0], answer.weights[0], answer.weights[1], answer.gain, answer.bias};
+  ArgumentGradients gradients = squash_gate ? combine_backward<Engine, CombineG1<true>>(grad_y, arguments, mean, rstd)
+                                            : combine_backward<Engine, CombineG1<false>>(grad_y, arguments, mean, rstd);
+  return {gradients.projections[0], gradients.extras[0], gradients.weights[0],
+          gradients.weights[1],     gradients.gain,      gradients.bias};
 }
 
 template <class Engine>
@@ -80,9 +81,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> combine_g2_backward(
     OptionalTensor gain,                                       // (2, 3C)
     OptionalTensor bias,                                       // (3C)
     std::string norm, double eps, Tensor mean, Tensor rstd) {  // (2, N, 3), (2, 3C) or (0)
-  ArgumentGradients answer = combine_backward<Engine, CombineG2>(
+  ArgumentGradients gradients = combine_backward<Engine, CombineG2>(
       grad_y, {{top, lateral}, {}, {weights}, gain, bias, parse_norm(norm), eps}, mean, rstd);
-  return {answer.projections[0], answer.projections[1], answer.weights[0], answer.gain, answer.bias};
+  return {gradients.projections[0], gradients.projections[1], gradients.weights[0], gradients.gain, gradients.bias};
 }
 
 template <class Engine>
@@ -101,9 +102,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> combine_g3_hidden_backward(
     OptionalTensor gain,                                       // (2, C)
     OptionalTensor bias,                                       // (C)
     std::string norm, double eps, Tensor mean, Tensor rstd) {  // (2, N, 1), (2, C) or (0)
-  ArgumentGradients answer = combine_backward<Engine, CombineG3Hidden>(
+  ArgumentGradients gradients = combine_backward<Engine, CombineG3Hidden>(
       grad_u, {{top, lateral}, {}, {}, gain, bias, parse_norm(norm), eps}, mean, rstd);
-  return {answer.projections[0], answer.projections[1], answer.gain, answer.bias};
+  return {gradients.projections[0], gradients.projections[1], gradients.gain, gradients.bias};
 }
 
 template <class Engine>

@@ -4,23 +4,23 @@
 
 #include "formulas/group_evidence.h"
 #include "formulas/group_mixture.h"
-#include "operators/group_problem.h"
+#include "operators/grouping_problem.h"
 
 namespace fastladder {
 
 // Calls run(problem, type) with a problem in the type that it is computed in, and a null pointer of the tensors' type.
 template <class Engine, class Run>
-auto with_group_problem(GroupArguments& arguments, Run run) {
+auto with_grouping_problem(GroupingArguments& arguments, Run run) {
   return dispatch<Engine>(arguments.mean, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     for (Tensor* tensor : {&arguments.data, &arguments.mean, &arguments.mask}) widen<Engine, T>(*tensor);
-    return run(make_group_problem<Computed<Engine, T>>(arguments), type);
+    return run(make_grouping_problem<Computed<Engine, T>>(arguments), type);
   });
 }
 
 template <class Engine, class Formula>
-std::tuple<Tensor, Tensor> group_outputs(GroupArguments arguments) {
-  return with_group_problem<Engine>(arguments, [&](auto problem, auto* type) -> std::tuple<Tensor, Tensor> {
+std::tuple<Tensor, Tensor> group_outputs(GroupingArguments arguments) {
+  return with_grouping_problem<Engine>(arguments, [&](auto problem, auto* type) -> std::tuple<Tensor, Tensor> {
     using T = std::remove_pointer_t<decltype(type)>;
     const Tensor& mean = arguments.mean;
     Tensor outputs[] = {
@@ -33,8 +33,8 @@ std::tuple<Tensor, Tensor> group_outputs(GroupArguments arguments) {
 }
 
 template <class Engine, class Formula>
-Tensor group_channels(GroupArguments arguments) {
-  return with_group_problem<Engine>(arguments, [&](auto problem, auto* type) {
+Tensor group_channels(GroupingArguments arguments) {
+  return with_grouping_problem<Engine>(arguments, [&](auto problem, auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     const Tensor& mean = arguments.mean;
     Tensor features = empty(mean, feature_sizes(mean), mean.scalar_type());
@@ -49,8 +49,8 @@ Tensor group_channels(GroupArguments arguments) {
 }
 
 template <class Engine, class Formula>
-std::tuple<Tensor, Tensor> group_sums(GroupArguments arguments) {
-  return with_group_problem<Engine>(arguments, [&](auto problem, auto* type) -> std::tuple<Tensor, Tensor> {
+std::tuple<Tensor, Tensor> group_sums(GroupingArguments arguments) {
+  return with_grouping_problem<Engine>(arguments, [&](auto problem, auto* type) -> std::tuple<Tensor, Tensor> {
     using T = std::remove_pointer_t<decltype(type)>;
     const Tensor& mean = arguments.mean;
     Tensor sums = empty(mean, {problem.batch}, compute_dtype<T>);
@@ -67,25 +67,25 @@ std::tuple<Tensor, Tensor> group_sums(GroupArguments arguments) {
 }
 
 template <class Engine, class Formula>
-GroupGradients group_gradients(GroupCotangents cotangents, GroupArguments arguments) {
-  return with_group_problem<Engine>(arguments, [&](auto problem, auto* type) {
+GroupingGradients group_gradients(GroupingCotangents cotangents, GroupingArguments arguments) {
+  return with_grouping_problem<Engine>(arguments, [&](auto problem, auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     const Tensor& mean = arguments.mean;
     for (OptionalTensor* given : {&cotangents.outputs[0], &cotangents.outputs[1], &cotangents.features})
       if (*given) widen<Engine, T>(**given);
     set_cotangents(problem, cotangents, mean);
     const auto like = [&](const Tensor& tensor) { return empty(mean, sizes_of(tensor), mean.scalar_type()); };
-    GroupGradients answer{like(arguments.data), like(mean), like(mean), empty(mean, {}, compute_dtype<T>)};
-    problem.grad_data = data_of<Computed<Engine, T>>(answer.data);
-    problem.outputs[0] = whole<Computed<Engine, T>>(answer.mean, problem.pixels);
-    problem.outputs[1] = whole<Computed<Engine, T>>(answer.mask, problem.pixels);
-    if (problem.variance) problem.sums = data_of<Compute<T>>(answer.variance);
+    GroupingGradients gradients{like(arguments.data), like(mean), like(mean), empty(mean, {}, compute_dtype<T>)};
+    problem.grad_data = data_of<Computed<Engine, T>>(gradients.data);
+    problem.outputs[0] = whole<Computed<Engine, T>>(gradients.mean, problem.pixels);
+    problem.outputs[1] = whole<Computed<Engine, T>>(gradients.mask, problem.pixels);
+    if (problem.variance) problem.sums = data_of<Compute<T>>(gradients.variance);
     if (mean.numel() > 0)
       Engine::template run<Formula, true>(mean, problem);
     else
-      torch::stable::zero_(answer.variance);
-    for (Tensor* gradient : {&answer.data, &answer.mean, &answer.mask}) narrow<Engine, T>(*gradient);
-    return answer;
+      torch::stable::zero_(gradients.variance);
+    for (Tensor* gradient : {&gradients.data, &gradients.mean, &gradients.mask}) narrow<Engine, T>(*gradient);
+    return gradients;
   });
 }
 
@@ -100,11 +100,11 @@ auto with_delta(const std::string& name, Run run) {
 using GaussianTensors = std::tuple<Tensor, Tensor, Tensor, Tensor>;
 using BernoulliTensors = std::tuple<Tensor, Tensor, Tensor>;
 
-inline GaussianTensors with_variance(const GroupGradients& answer) {
-  return {answer.data, answer.mean, answer.mask, answer.variance};
+inline GaussianTensors with_variance(const GroupingGradients& gradients) {
+  return {gradients.data, gradients.mean, gradients.mask, gradients.variance};
 }
-inline BernoulliTensors without_variance(const GroupGradients& answer) {
-  return {answer.data, answer.mean, answer.mask};
+inline BernoulliTensors without_variance(const GroupingGradients& gradients) {
+  return {gradients.data, gradients.mean, gradients.mask};
 }
 
 template <class Engine>

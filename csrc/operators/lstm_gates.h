@@ -2,7 +2,7 @@
 #pragma once
 
 #include "formulas/lstm_gates.h"
-#include "operators/problem.h"
+#include "operators/preactivation.h"
 
 namespace fastladder {
 
@@ -49,9 +49,9 @@ std::tuple<std::vector<Tensor>, Tensor, Tensor, Tensor> lstm_gates_backward(
   const Arguments arguments{projections, {}, {}, gain, bias, parse_norm(norm), eps, {cell}};
   return dispatch_gates<Engine>(
       projections.at(0), cell, [&](auto gates, auto* type) -> std::tuple<std::vector<Tensor>, Tensor, Tensor, Tensor> {
-        ArgumentGradients answer = backward<Engine, decltype(gates), std::remove_pointer_t<decltype(type)>>(
+        ArgumentGradients gradients = backward<Engine, decltype(gates), std::remove_pointer_t<decltype(type)>>(
             grad_hidden, {grad_cell}, arguments, mean, rstd);
-        return {answer.projections, answer.states[0], answer.gain, answer.bias};
+        return {gradients.projections, gradients.states[0], gradients.gain, gradients.bias};
       });
 }
 

@@ -1,7 +1,7 @@
 """The public functional layer: fused operators with the names and signatures of `fastladder.reference`."""
 
 from fastladder import backends, extension
-from fastladder.ops.gated_combine import combine_g1, combine_g2, combine_g3, combine_g3_hidden
+from fastladder.ops.gated_combine import combine_g1, combine_g2, combine_g3, combine_g3_hidden, ladder_combine
 from fastladder.ops.grouping import (
     group_evidence,
     group_evidence_bernoulli,
@@ -10,7 +10,6 @@ from fastladder.ops.grouping import (
     group_mixture_nll,
     group_mixture_nll_bernoulli,
 )
-from fastladder.ops.ladder_combine import ladder_combine
 from fastladder.ops.lstm_gates import lstm_gates
 from fastladder.ops.registration import attach
 

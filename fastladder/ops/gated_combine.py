@@ -1,11 +1,11 @@
-"""The decoder cells G1, G2 and G3: a gate mixes what comes from the top with what comes from the side."""
+"""The decoder cells G1, G2 and G3, and the Ladder network's combinator: a gate mixes the lateral with the top."""
 
 from torch import Tensor
 
 from fastladder import reference
 from fastladder.backends import select_backend
 from fastladder.ops import checks
-from fastladder.ops.registration import empty_like_layout, empty_statistics, namespace, operator
+from fastladder.ops.registration import empty_like_layout, empty_statistics, in_layout_of, namespace, operator
 
 FAMILY = "gated_combine"
 
@@ -76,7 +76,7 @@ def _combine_g1(
     squash_gate: bool,
     eps: float,
 ) -> tuple[Tensor, ...]:
-    return (empty_like_layout(projection, projection.shape[1]), *empty_statistics(projection, 1, norm, groups=1))
+    return (empty_like_layout(projection, projection.shape[1]), *empty_statistics(projection, 1, norm, norm_groups=1))
 
 
 def combine_g2(
@@ -130,7 +130,7 @@ def combine_g2(
 def _combine_g2(
     top: Tensor, lateral: Tensor, weights: Tensor, gain: Tensor | None, bias: Tensor | None, norm: str, eps: float
 ) -> tuple[Tensor, ...]:
-    return (empty_like_layout(top, weights.shape[2]), *empty_statistics(top, 2, norm, groups=3))
+    return (empty_like_layout(top, weights.shape[2]), *empty_statistics(top, 2, norm, norm_groups=3))
 
 
 def combine_g3_hidden(
@@ -178,7 +178,7 @@ def combine_g3_hidden(
 def _combine_g3_hidden(
     top: Tensor, lateral: Tensor, gain: Tensor | None, bias: Tensor | None, norm: str, eps: float
 ) -> tuple[Tensor, ...]:
-    return (empty_like_layout(top, top.shape[1]), *empty_statistics(top, 2, norm, groups=1))
+    return (empty_like_layout(top, top.shape[1]), *empty_statistics(top, 2, norm, norm_groups=1))
 
 
 def combine_g3(projections: Tensor) -> Tensor:
@@ -207,3 +207,34 @@ def combine_g3(projections: Tensor) -> Tensor:
 @operator(outputs=1, activations=1)
 def _combine_g3(projections: Tensor) -> Tensor:
     return empty_like_layout(projections, projections.shape[1] // 3)
+
+
+def ladder_combine(lateral: Tensor, top: Tensor, weights: Tensor, *, squash_gate: bool = False) -> Tensor:
+    r"""The combinator g of the Ladder network (Rasmus et al., 2015, Eq. 2), with parameters a1 to a10 per channel.
+
+    .. math::
+        \mu = a_1 \sigma(a_2 u + a_3) + a_4 u + a_5, \qquad v = a_6 \sigma(a_7 u + a_8) + a_9 u + a_{10} \\
+        \hat z = (\tilde z - \mu) \, v + \mu
+
+    It is :func:`combine_g1` without a norm, with v for its gate and :math:`\mu` for its content.
+
+    Args:
+        lateral: z~, (N, C, *S), the noisy activation of the encoder.
+        top: u, (N, C, *S), the normalised projection of what comes from the top.
+        weights: (10, C), a1 to a10.
+        squash_gate: passes v through a sigmoid, as Tagger does (Greff et al., 2016, appendix A.6).
+
+    Returns:
+        z^, (N, C, *S), in the dtype and memory layout of `lateral`.
+
+    Raises:
+        ValueError, TypeError: an argument has a wrong shape, dtype, device or option; the message names it.
+    """
+    lateral, top = checks.autocast(lateral, top)
+    channels = checks.check_leader("lateral", lateral, parts=1)
+    checks.check_activation("top", top, lateral.shape, lateral, "lateral")
+    weights = checks.check_parameter("weights", weights, (10, channels), lateral, "lateral")
+    checks.check_flag("squash_gate", squash_gate)
+    content, gate = weights.split(5)
+    (top,) = in_layout_of(lateral, top)
+    return combine_g1(top, lateral, gate, content, norm="none", squash_gate=squash_gate)

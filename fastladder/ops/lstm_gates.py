@@ -70,4 +70,4 @@ def _lstm_gates(
 ) -> tuple[Tensor, ...]:
     leader, channels = projections[0], cell.shape[1]
     outputs = empty_like_layout(leader, channels), empty_like_layout(leader, channels, cell.dtype)
-    return (*outputs, *empty_statistics(leader, len(projections), norm, groups=1))
+    return (*outputs, *empty_statistics(leader, len(projections), norm, norm_groups=1))

@@ -6,15 +6,15 @@ Every operator F follows one convention, in C++ (namespace `fastladder`) and in 
     F_backward(*gradients, *arguments, *statistics) -> one gradient for every tensor argument, in order
 
 `outputs` are differentiable; `statistics` (such as mean and reciprocal deviation) are what the backward pass keeps
-beside the arguments. A gradient is None where an output is unused, and the answer for a missing argument is an empty
-tensor. Tensor lists count as one argument and get a list. So the shapes of F's outputs and the number of its
-outputs are all that is to be said of an operator.
+beside the arguments. A gradient is None where an output is unused, and that of a missing argument is an empty tensor.
+Tensor lists count as one argument and get a list. So the shapes of F's outputs and the number of its outputs are all
+that is to be said of an operator.
 
 F_backward is not differentiable. A backward pass that is itself differentiated or transformed goes through the
 reference (`_reference_gradients`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,18 +77,30 @@ def empty_like_layout(leader: Tensor, channels: int, dtype: torch.dtype | None =
     return leader.new_empty((batch, channels, *spatial), dtype=dtype)
 
 
+def in_layout_of(leader: Tensor, *tensors: Any) -> Iterator[Any]:
+    """Each tensor (N, _, *S), copied where it does not lie in memory as `empty_like_layout` of the leader would."""
+    last = channels_last(leader)
+    for tensor in tensors:
+        if tensor is None:
+            yield None
+        else:
+            yield tensor.movedim(1, -1).contiguous().movedim(-1, 1) if last else tensor.contiguous()
+
+
 def statistics_dtype(leader: Tensor) -> torch.dtype:
     """The dtype of arithmetic, statistics and parameters: float64 for float64, float32 for all else."""
     return torch.float64 if leader.dtype == torch.float64 else torch.float32
 
 
-def empty_statistics(leader: Tensor, count: int, norm: str, groups: int) -> tuple[Tensor, Tensor]:
+def empty_statistics(leader: Tensor, count: int, norm: str, norm_groups: int) -> tuple[Tensor, Tensor]:
     """Empty mean and reciprocal deviation of `count` projections shaped like `leader` (N, K, *S).
 
-    (count, N, groups) for norm "layer", (count, K) for "batch", (0,) for "none".
+    A norm group is what is normalised together; norm "layer" has `norm_groups` of them in a sample.
+
+    (count, N, norm_groups) for norm "layer", (count, K) for "batch", (0,) for "none".
     """
     batch, channels = leader.shape[:2]
-    shape = {"layer": (count, batch, groups), "batch": (count, channels), "none": (0,)}[norm]
+    shape = {"layer": (count, batch, norm_groups), "batch": (count, channels), "none": (0,)}[norm]
     dtype = statistics_dtype(leader)
     return leader.new_empty(shape, dtype=dtype), leader.new_empty(shape, dtype=dtype)
 
@@ -127,26 +139,26 @@ def _attach(namespace: str, op: Operator) -> None:
                 arguments.append(next(saved if kind == "tensor" else options))
         if torch.is_grad_enabled() or needs_reference() or _are_batched(gradients):
             return _reference_gradients(op, dict(zip(names, arguments, strict=True)), gradients[: op.outputs])
-        answers = run_backward(*gradients[: op.outputs], *arguments, *saved)
-        answers = iter((answers,) if isinstance(answers, Tensor) else answers)
-        answers = [next(answers) if kind != "option" else None for kind in kinds]
-        return tuple(None if a is None else answer for a, answer in zip(arguments, answers, strict=True))
+        results = run_backward(*gradients[: op.outputs], *arguments, *saved)
+        results = iter((results,) if isinstance(results, Tensor) else results)
+        results = [next(results) if kind != "option" else None for kind in kinds]
+        return tuple(None if a is None else result for a, result in zip(arguments, results, strict=True))
 
     def fake_backward(*everything: Argument) -> Any:
         arguments = everything[op.outputs : op.outputs + len(kinds)]
         leader = arguments[0][0] if kinds[0] == "list" else arguments[0]
-        answers: list[Argument] = []
+        results: list[Argument] = []
         for position, (kind, argument) in enumerate(zip(kinds, arguments, strict=True)):
             if kind == "list":
-                answers.append([empty_like_layout(leader, a.shape[1]) for a in argument])
+                results.append([empty_like_layout(leader, a.shape[1]) for a in argument])
             elif kind == "tensor" and position < op.activations and op.keeps_layout:
-                answers.append(empty_like_layout(leader, argument.shape[1], argument.dtype))
+                results.append(empty_like_layout(leader, argument.shape[1], argument.dtype))
             elif kind == "tensor" and position < op.activations:
-                answers.append(leader.new_empty(argument.shape))
+                results.append(leader.new_empty(argument.shape))
             elif kind == "tensor":
                 shape = (0,) if argument is None else argument.shape
-                answers.append(leader.new_empty(shape, dtype=statistics_dtype(leader)))
-        return answers[0] if len(answers) == 1 else tuple(answers)
+                results.append(leader.new_empty(shape, dtype=statistics_dtype(leader)))
+        return results[0] if len(results) == 1 else tuple(results)
 
     torch.library.register_fake(name, op.fake)
     torch.library.register_fake(f"{name}_backward", fake_backward)
@@ -164,7 +176,7 @@ def _are_batched(gradients: Sequence[Tensor | None]) -> bool:
 def _reference_gradients(
     op: Operator, arguments: dict[str, Argument], gradients: Sequence[Tensor | None]
 ) -> tuple[Argument, ...]:
-    """What F_backward answers, by way of the reference: differentiable any number of times, in any transform.
+    """What F_backward returns, by way of the reference: differentiable any number of times, in any transform.
 
     Args:
         arguments: of the operator, by name.
@@ -185,7 +197,7 @@ def _reference_gradients(
         outputs = getattr(reference, op.name)(**aliases, **op.settled)
         outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
         used = [(y, g) for y, g in zip(outputs, gradients, strict=True) if g is not None and y.requires_grad]
-        answers = iter(
+        results = iter(
             torch.autograd.grad(
                 [y for y, _ in used],
                 leaves,
@@ -195,12 +207,12 @@ def _reference_gradients(
             )
         )
 
-    def answer(argument: Argument) -> Argument:
+    def gradient(argument: Argument) -> Argument:
         if isinstance(argument, list):
-            return [answer(each) for each in argument]
-        return next(answers) if isinstance(argument, Tensor) and argument.requires_grad else None
+            return [gradient(each) for each in argument]
+        return next(results) if isinstance(argument, Tensor) and argument.requires_grad else None
 
-    return tuple(answer(argument) for argument in aliases.values())
+    return tuple(gradient(argument) for argument in aliases.values())
 
 
 def _no_second_derivative(name: str) -> Callable[..., Any]:

@@ -4,7 +4,7 @@ Nothing here checks arguments or is fast. `fastladder.ops` has the same names an
 kernels, describes the arguments, and runs these functions where no kernel exists.
 """
 
-from fastladder.reference.gated_combine import combine_g1, combine_g2, combine_g3, combine_g3_hidden
+from fastladder.reference.gated_combine import combine_g1, combine_g2, combine_g3, combine_g3_hidden, ladder_combine
 from fastladder.reference.grouping import (
     group_evidence,
     group_evidence_bernoulli,
@@ -13,7 +13,6 @@ from fastladder.reference.grouping import (
     group_mixture_nll,
     group_mixture_nll_bernoulli,
 )
-from fastladder.reference.ladder_combine import ladder_combine
 from fastladder.reference.lstm_gates import lstm_gates
 
 __all__ = [

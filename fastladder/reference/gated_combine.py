@@ -1,6 +1,7 @@
 """The decoder cells G1, G2 and G3 of Recurrent Ladder Networks (Premont-Schwarz et al., 2017, appendix A.1 to A.3).
 
-Of their equations the paper numbers (6) only. A gate s mixes what comes from the top, v, with the lateral h.
+Of their equations the paper numbers (6) only. A gate s mixes what comes from the top, v, with the lateral h. The
+combinator of the Ladder network (Rasmus et al., 2015) is the one that G1 comes from.
 """
 
 import torch
@@ -113,3 +114,20 @@ def combine_g3(projections: Tensor) -> Tensor:
     s, d, e = compute_dtype_of(projections).chunk(3, dim=1)
     s = s.sigmoid()
     return (s * d + (1 - s) * e).to(projections.dtype)
+
+
+def ladder_combine(lateral: Tensor, top: Tensor, weights: Tensor, *, squash_gate: bool = False) -> Tensor:
+    r"""The combinator of the Ladder network, from lateral z and top u, (N, C, *S) each, to the estimate, (N, C, *S).
+
+    .. math::
+        \mu = a_1 \sigma(a_2 u + a_3) + a_4 u + a_5, \qquad v = a_6 \sigma(a_7 u + a_8) + a_9 u + a_{10} \\
+        \hat z = v \tilde z + (1 - v) \mu
+
+    (Semi-Supervised Learning with Ladder Networks, Rasmus et al., 2015, Eq. 2; a_1 to a_10 are the rows of `weights`.)
+    With `squash_gate` v passes through a sigmoid (Tagger, Greff et al., 2016, appendix A.6).
+    """
+    u = compute_dtype_of(top)
+    mu, v = activation(u, weights[:5]), activation(u, weights[5:])
+    if squash_gate:
+        v = v.sigmoid()
+    return (v * compute_dtype_of(lateral) + (1 - v) * mu).to(lateral.dtype)

@@ -1,6 +1,6 @@
 // The kernels that do most of the work, for test_cuda_build.py to look at: what the compiler makes of them for each GPU.
-#include "cuda/backward.cuh"
-#include "cuda/group_kernel.cuh"
+#include "cuda/preactivation_backward.cuh"
+#include "cuda/grouping_kernel.cuh"
 #include "formulas/gated_combine.h"
 #include "formulas/group_evidence.h"
 #include "formulas/group_mixture.h"

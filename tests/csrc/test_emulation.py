@@ -30,10 +30,9 @@ from tests.ops.contract import (
 
 ROOT = Path(__file__).parents[2]
 ENGINES = {  # of every family, and where it stands
-    "lstm_gates": ("CudaEngine", "fused"),
-    "gated_combine": ("CudaEngine", "fused"),
-    "ladder_combine": ("CudaEngine", "fused"),
-    "grouping": ("CudaGroups", "groups"),
+    "lstm_gates": ("CudaPreactivationEngine", "preactivation_engine"),
+    "gated_combine": ("CudaPreactivationEngine", "preactivation_engine"),
+    "grouping": ("CudaGroupingEngine", "grouping_engine"),
 }
 NAMESPACE = "fastladder_emulated"
 COMPILER = shutil.which(os.environ.get("CXX", "g++"))

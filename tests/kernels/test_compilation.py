@@ -35,7 +35,6 @@ KERNELS = {
     "combine_g3_hidden_backward_kernel",
     "combine_g3_kernel",
     "combine_g3_backward_kernel",
-    "ladder_combine_kernel",  # its backward pass is that of combine_g1
     "evidence_kernel",
     "evidence_backward_kernel",
     "mixture_kernel",
@@ -117,9 +116,6 @@ def run_all_operators(
         getattr(operators, f"{name}_backward")(cell, *arguments, mean, rstd)
     operators.combine_g3(threefold)
     operators.combine_g3_backward(cell, threefold)
-    ladder = (cell, cell, torch.empty(10, c), True)
-    operators.ladder_combine(*ladder)
-    operators.ladder_combine_backward(cell, *ladder)
     data, group = (torch.empty(samples, *shape, dtype=dtype) for shape in (POSITIONS, (groups, *POSITIONS)))
     features = torch.empty(samples, groups, 4, *POSITIONS, dtype=dtype)
     nll, tensors, variance = torch.empty(samples), (data, group, group), torch.empty(())

@@ -82,6 +82,11 @@ class Row:
         wide = ["wide_states"] if self.wide_states else []
         return "-".join([self.operator, *count, *given, *bare, *wide])
 
+    @property
+    def registered(self) -> str:
+        """The registered operator that the public one calls: of the same name, but ladder_combine calls combine_g1."""
+        return "combine_g1" if self.operator == "ladder_combine" else self.operator
+
     def call(self, *tensors: Tensor, where=ops):
         positional = list(tensors)
         if self.projections:

@@ -1,23 +1,16 @@
-// One call of an operator with a preactivation
-//
-//   a[k] = sum_j gain[j, k] * (p_j - mean) * rstd + bias[k],   output, new states = Cell::forward(a, beside, weights)
-//
-// for J projections p_j of K = parts * C channels: its arguments, checked and in one memory layout, and its results.
-// Beside the preactivations a Cell reads its extras, activations of the projections' type, and its recurrent states,
-// which it also writes anew. States may be wide: of the type of arithmetic while the activations are narrow.
-// A Cell (formulas/) supplies the mathematics of one element; an Engine (cpu/fused.h, cuda/fused.cuh) runs it over
-// tensors by
+// A call of an operator with a preactivation (preactivation_problem.h): its arguments, checked and brought into one
+// memory layout, and its results. An Engine (cpu/preactivation_engine.h, cuda/preactivation_engine.cuh) runs a Cell
+// over tensors of at least one element by
 //
 //   static constexpr bool takes_float64, takes_float16
 //   forward<Cell, T>(leader, problem, mean, rstd, outputs)
 //   backward<Cell, T>(leader, problem, mean, rstd, gradients)
 //
-// of at least one element, where `leader` says on which device.
+// where `leader`, the first projection, says on which device.
 #pragma once
 
-#include "formulas/activations.h"
-#include "precision.h"
-#include "tensors.h"
+#include "operators/dispatch.h"
+#include "operators/preactivation_problem.h"
 
 namespace fastladder {
 
@@ -43,109 +36,6 @@ struct ArgumentGradients {
   std::vector<Tensor> projections, extras, weights, states;
   Tensor gain, bias;  // empty where the argument is missing
 };
-
-// A Cell that keeps its states in the type of arithmetic, such as float32 beside bfloat16 activations.
-template <class Cell>
-struct WideStates : Cell {};
-
-template <class Cell, class T>
-struct StateOf {
-  using Type = T;
-};
-template <class Cell, class T>
-struct StateOf<WideStates<Cell>, T> {
-  using Type = Compute<T>;
-};
-// The type of a Cell's states beside activations of type T.
-template <class Cell, class T>
-using State = typename StateOf<Cell, T>::Type;
-
-// The arguments as a kernel sees them.
-template <class Cell, class T>
-struct Problem {
-  using Real = Compute<T>;
-  Shape shape;
-  int64_t count;  // J
-  int64_t width;  // K = parts * C
-  Norm norm;
-  double eps;
-  const T* projections[3];                         // J times (N, K, S)
-  const T* extras[Cell::extras + 1];               // (N, C, S) each
-  const State<Cell, T>* states[Cell::states + 1];  // likewise
-  const Real* weights[2];                          // together (weights, C)
-  const Real* gain;                                // (J, K) or null, which is 1
-  const Real* bias;                                // (K) or null, which is 0
-
-  static constexpr int weight_rows = Cell::weight_tensors == 0 ? 1 : Cell::weights / Cell::weight_tensors;  // of one
-  static constexpr int64_t groups = Cell::joint ? 1 : Cell::parts;  // of layer norm, per sample
-
-  // Row w of the weights, (C).
-  FASTLADDER_FORMULA const Real* weight(int w) const {
-    return weights[w / weight_rows] + w % weight_rows * shape.channels;
-  }
-  int64_t rows() const { return shape.channels_last ? shape.pixels : shape.channels; }
-  int64_t sample(int64_t channels) const { return channels * shape.pixels; }
-  int64_t group_size() const {
-    return norm == Norm::layer ? width / groups * shape.pixels : shape.batch * shape.pixels;
-  }
-  // Statistics stand (J, N, groups) for layer, (J, K) for batch. This is where those of a part's group stand for layer.
-  int64_t group(int64_t j, int64_t n, int64_t part) const {
-    return (j * shape.batch + n) * groups + (groups == 1 ? 0 : part);
-  }
-  int64_t statistics() const {
-    return norm == Norm::none ? 0 : count * (norm == Norm::layer ? shape.batch * groups : width);
-  }
-};
-
-// What the forward pass writes.
-template <class Cell, class T>
-struct Outputs {
-  T* output;                                 // (N, C, S)
-  State<Cell, T>* states[Cell::states + 1];  // (N, C, S) each
-};
-
-// What the backward pass reads and writes.
-template <class Cell, class T>
-struct Gradients {
-  const T* output;                                     // (N, C, S), or null where it is unused
-  const State<Cell, T>* new_states[Cell::states + 1];  // likewise
-  T* projections[3];                                   // J times (N, K, S)
-  T* extras[Cell::extras + 1];                         // (N, C, S) each
-  State<Cell, T>* states[Cell::states + 1];            // likewise
-  Compute<T>* weights[2];                              // together (weights, C)
-  Compute<T>* gain;                                    // (J, K), or null where the argument is missing
-  Compute<T>* bias;                                    // (K), likewise
-};
-
-// Calls run with a null pointer of the activations' type.
-template <class Engine, class Run>
-auto dispatch(const Tensor& leader, Run run) {
-  const ScalarType dtype = leader.scalar_type();
-  if constexpr (Engine::takes_float64)
-    if (dtype == ScalarType::Double) return run(static_cast<double*>(nullptr));
-  if (dtype == ScalarType::BFloat16) return run(static_cast<BFloat16*>(nullptr));
-  if (dtype == ScalarType::Half) return run(static_cast<Half*>(nullptr));
-  STD_TORCH_CHECK(
-      dtype == ScalarType::Float, "needs activations of float32, bfloat16 or float16",
-      Engine::takes_float64 ? ", or float64" : "; float64 runs on the reference backend");
-  return run(static_cast<float*>(nullptr));
-}
-
-// Calls run(constant) with the number of projections as a compile-time constant, one of those the family can have.
-template <class Cell, int J = Cell::least_projections, class Run>
-void with_count(int64_t count, Run run) {
-  if constexpr (J < Cell::most_projections)
-    if (count > J) return with_count<Cell, J + 1>(count, run);
-  run(std::integral_constant<int, J>());
-}
-
-template <class T>
-T* data_of(const Tensor& tensor) {
-  if constexpr (std::is_const_v<T>)
-    return static_cast<T*>(tensor.const_data_ptr());
-  else
-    return static_cast<T*>(tensor.mutable_data_ptr());
-}
 
 // Checks an activation and brings it into the layout of the kernel; `tensor` keeps the copy alive.
 template <class T>
@@ -206,7 +96,7 @@ Results compute_forward(Arguments arguments) {
   const Tensor leader = arguments.projections.at(0);
   const Problem<Cell, T> problem = make_problem<Cell, T>(arguments);
   std::vector<int64_t> sizes{0};
-  if (problem.norm == Norm::layer) sizes = {problem.count, problem.shape.batch, problem.groups};
+  if (problem.norm == Norm::layer) sizes = {problem.count, problem.shape.batch, problem.norm_groups};
   if (problem.norm == Norm::batch) sizes = {problem.count, problem.width};
   const auto activation = [&](ScalarType dtype) {
     return empty_activation(leader, problem.shape.channels, is_channels_last(leader), dtype);
@@ -251,10 +141,10 @@ ArgumentGradients compute_backward(
     if (given) target = data_of<Real>(gradient);
     return gradient;
   };
-  ArgumentGradients answer{
+  ArgumentGradients results{
       {}, {}, {}, {}, parameter(arguments.gain, gradients.gain), parameter(arguments.bias, gradients.bias)};
   for (int w = 0; w < Cell::weight_tensors; ++w)
-    answer.weights.push_back(parameter(arguments.weights[w], gradients.weights[w]));
+    results.weights.push_back(parameter(arguments.weights[w], gradients.weights[w]));
   if (grad_output)
     gradients.output = activation_data<T>("gradient", *grad_output, leader, channels, channels_last, dtype);
   for (int s = 0; s < Cell::states; ++s)
@@ -262,24 +152,24 @@ ArgumentGradients compute_backward(
       gradients.new_states[s] =
           activation_data<State<Cell, T>>("gradient", *grad_states[s], leader, channels, channels_last, of_states);
   for (int64_t j = 0; j < problem.count; ++j) {
-    answer.projections.push_back(empty_activation(leader, width, channels_last, dtype));
-    gradients.projections[j] = data_of<T>(answer.projections[j]);
+    results.projections.push_back(empty_activation(leader, width, channels_last, dtype));
+    gradients.projections[j] = data_of<T>(results.projections[j]);
   }
   for (int e = 0; e < Cell::extras; ++e) {
-    answer.extras.push_back(empty_activation(leader, channels, channels_last, dtype));
-    gradients.extras[e] = data_of<T>(answer.extras[e]);
+    results.extras.push_back(empty_activation(leader, channels, channels_last, dtype));
+    gradients.extras[e] = data_of<T>(results.extras[e]);
   }
   for (int s = 0; s < Cell::states; ++s) {
-    answer.states.push_back(empty_activation(leader, channels, channels_last, of_states));
-    gradients.states[s] = data_of<State<Cell, T>>(answer.states[s]);
+    results.states.push_back(empty_activation(leader, channels, channels_last, of_states));
+    gradients.states[s] = data_of<State<Cell, T>>(results.states[s]);
   }
   if (leader.numel() == 0) {
-    for (Tensor* gradient : {&answer.gain, &answer.bias}) torch::stable::zero_(*gradient);
-    for (Tensor& gradient : answer.weights) torch::stable::zero_(gradient);
-    return answer;
+    for (Tensor* gradient : {&results.gain, &results.bias}) torch::stable::zero_(*gradient);
+    for (Tensor& gradient : results.weights) torch::stable::zero_(gradient);
+    return results;
   }
   Engine::template backward<Cell, T>(leader, problem, data_of<const Real>(mean), data_of<const Real>(rstd), gradients);
-  return answer;
+  return results;
 }
 
 inline void convert(std::vector<Tensor>& tensors, ScalarType dtype) {
@@ -295,11 +185,6 @@ inline void widen(Arguments& arguments) {
   for (auto* tensors : {&arguments.projections, &arguments.extras, &arguments.states})
     convert(*tensors, ScalarType::Float);
 }
-
-// An engine without kernels for float16 computes in float32 all the same: widened before and narrowed after. States
-// come back in the dtype that they came in.
-template <class Engine, class T>
-constexpr bool widens = std::is_same_v<T, Half> && !Engine::takes_float16;
 
 template <class Engine, class Cell, class T>
 Results forward(Arguments arguments) {
@@ -325,13 +210,13 @@ ArgumentGradients backward(
     widen(arguments);
     convert(grad_output, ScalarType::Float);
     for (OptionalTensor& grad : grad_states) convert(grad, ScalarType::Float);
-    ArgumentGradients answer =
+    ArgumentGradients results =
         compute_backward<Engine, Cell, Compute<T>>(grad_output, grad_states, arguments, mean, rstd);
-    convert(answer.projections, ScalarType::Half);
-    convert(answer.extras, ScalarType::Half);
+    convert(results.projections, ScalarType::Half);
+    convert(results.extras, ScalarType::Half);
     for (int s = 0; s < Cell::states; ++s)
-      answer.states[s] = torch::stable::to(answer.states[s], states[s].scalar_type());
-    return answer;
+      results.states[s] = torch::stable::to(results.states[s], states[s].scalar_type());
+    return results;
   } else {
     return compute_backward<Engine, Cell, T>(grad_output, grad_states, arguments, mean, rstd);
   }

@@ -3,8 +3,9 @@
 
 #include <numeric>
 
-#include "cpu/preactivation.h"
-#include "operators/group_problem.h"
+#include "cpu/lanes.h"
+#include "cpu/threads.h"
+#include "operators/grouping_problem.h"
 
 namespace fastladder {
 
@@ -40,7 +41,7 @@ void with_groups(int64_t groups, Run run) {
 template <bool whole, class T>
 struct LanePixels {
   using Vector = Lanes<Compute<T>>;
-  const GroupProblem<T>& problem;
+  const GroupingProblem<T>& problem;
   int64_t n, first, count;
   bool past_caches;  // where results go
 
@@ -75,7 +76,7 @@ struct LanePixels {
   }
 };
 
-// Answers what the formula sums, one number a lane.
+// Returns what the formula sums, one number a lane.
 template <class Formula, bool is_backward, bool whole, class T, class Groups>
 FASTLADDER_INLINE Lanes<Compute<T>> run_lanes(
     const Noise<Lanes<Compute<T>>>& noise, Groups groups, LanePixels<whole, T> pixels,
@@ -93,7 +94,7 @@ FASTLADDER_INLINE Lanes<Compute<T>> run_lanes(
 // problem comes by value, so that the compiler knows that no store changes it.
 template <class Formula, bool is_backward, class T, class Groups>
 FASTLADDER_INLINE void run_tasks(
-    const GroupProblem<T> problem, const Groups groups, bool past, int64_t begin, int64_t end, double* sums) {
+    const GroupingProblem<T> problem, const Groups groups, bool past, int64_t begin, int64_t end, double* sums) {
   using Real = Compute<T>;
   using Vector = Lanes<Real>;
   const auto noise = noise_of<Vector>(problem.variance ? *problem.variance : Real(1), static_cast<Real>(problem.flip));
@@ -118,19 +119,19 @@ FASTLADDER_INLINE void run_tasks(
   if (past) drain();
 }
 
-struct CpuGroups {
+struct CpuGroupingEngine {
   static constexpr bool takes_float64 = true;
   static constexpr bool takes_float16 = false;  // no CPU computes in it, so it is not worth a kernel
 
   template <class Formula, bool is_backward, class T>
-  static void run(const Tensor&, const GroupProblem<T>& problem) {
+  static void run(const Tensor&, const GroupingProblem<T>& problem) {
     const int64_t tasks = (problem.pixels + task_pixels - 1) / task_pixels, all = problem.batch * tasks;
     const std::unique_ptr<double[]> sums(problem.sums ? new double[all] : nullptr);
     const int64_t task_elements = problem.groups * std::min(problem.pixels, task_pixels);
     const int64_t row_bytes = problem.pixels * sizeof(T);  // results start where a cache line does, so do all rows then
     const bool past = row_bytes % 64 == 0 && problem.batch * problem.groups * row_bytes >= streamed_bytes;
     with_groups<T>(problem.groups, [&](auto groups) {
-      torch::stable::parallel_for(0, all, grain_of(task_elements), [&](int64_t begin, int64_t end) {
+      parallel_for(0, all, grain_of(task_elements), [&](int64_t begin, int64_t end) {
         run_widest<run_tasks<Formula, is_backward, T, decltype(groups)>>(problem, groups, past, begin, end, sums.get());
       });
     });

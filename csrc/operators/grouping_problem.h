@@ -1,6 +1,6 @@
 // One call of an operator of the family grouping: its arguments, checked and contiguous, and its results. A Formula
-// (formulas/group_*.h) supplies the mathematics of one element; an Engine (cpu/groups.h, cuda/groups.cuh) runs it over
-// tensors by
+// (formulas/group_*.h) supplies the mathematics of one element; an Engine (cpu/grouping_engine.h,
+// cuda/grouping_engine.cuh) runs it over tensors by
 //
 //   static constexpr bool takes_float64, takes_float16
 //   run<Formula, is_backward, T>(leader, problem)
@@ -9,7 +9,7 @@
 #pragma once
 
 #include "formulas/grouping.h"
-#include "operators/problem.h"
+#include "operators/dispatch.h"
 
 namespace fastladder {
 
@@ -24,7 +24,7 @@ struct Grouped {
 
 // One call as a kernel sees it; what it has not is null.
 template <class T>
-struct GroupProblem {
+struct GroupingProblem {
   int64_t batch, groups, pixels;  // N, K, P
   const T* data;                  // (N, P)
   Grouped<const T> mean, mask;    // (N, K, P)
@@ -45,20 +45,20 @@ struct GroupProblem {
   }
 };
 
-struct GroupArguments {
+struct GroupingArguments {
   Tensor data;              // (N, *D)
   Tensor mean, mask;        // (N, K, *D)
   OptionalTensor variance;  // 0-dim
   double flip = 0;
 };
 
-struct GroupCotangents {
+struct GroupingCotangents {
   OptionalTensor outputs[2];  // (N, K, *D)
   OptionalTensor features;    // (N, K, 4, *D)
   OptionalTensor sums;        // (N)
 };
 
-struct GroupGradients {
+struct GroupingGradients {
   Tensor data;        // (N, *D)
   Tensor mean, mask;  // (N, K, *D)
   Tensor variance;    // 0-dim; left out where there is none
@@ -82,7 +82,7 @@ inline std::vector<int64_t> feature_sizes(const Tensor& mean) {
 }
 
 template <class T>
-GroupProblem<T> make_group_problem(GroupArguments& arguments) {
+GroupingProblem<T> make_grouping_problem(GroupingArguments& arguments) {
   const Tensor& mean = arguments.mean;
   STD_TORCH_CHECK(mean.dim() >= 2, "mean: needs (N, K, *D)");
   std::vector<int64_t> sizes = sizes_of(mean);
@@ -94,7 +94,7 @@ GroupProblem<T> make_group_problem(GroupArguments& arguments) {
   STD_TORCH_CHECK(arguments.data.scalar_type() == mean.scalar_type(), "noisy or target: needs the dtype of the mean");
   for (Tensor* tensor : {&arguments.data, &arguments.mean, &arguments.mask}) *tensor = make_contiguous(*tensor);
 
-  GroupProblem<T> problem{};
+  GroupingProblem<T> problem{};
   problem.batch = sizes[0];
   problem.groups = groups;
   problem.pixels = 1;
@@ -113,7 +113,7 @@ GroupProblem<T> make_group_problem(GroupArguments& arguments) {
 
 // Checks the cotangents; `given` keeps the contiguous copies alive.
 template <class T>
-void set_cotangents(GroupProblem<T>& problem, GroupCotangents& given, const Tensor& mean) {
+void set_cotangents(GroupingProblem<T>& problem, GroupingCotangents& given, const Tensor& mean) {
   for (int o : {0, 1})
     if (OptionalTensor& output = given.outputs[o]) {
       check_activation("gradient", *output, mean, problem.groups, mean.scalar_type());

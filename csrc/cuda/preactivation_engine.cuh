@@ -4,7 +4,7 @@
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/macros.h>
 
-#include "cuda/backward.cuh"
+#include "cuda/preactivation_backward.cuh"
 
 namespace fastladder {
 
@@ -99,22 +99,24 @@ void check_size(const Problem<Cell, T>& problem) {
       problem.sample(problem.width));
 }
 
-// What is normalised together, as moments.cuh wants it.
+// What is normalised together, as statistics.cuh wants it.
 template <class Cell, class T>
-Groups groups_of(const Problem<Cell, T>& problem, int V) {
+NormGroups norm_groups_of(const Problem<Cell, T>& problem, int V) {
   const auto [batch, channels, pixels, channels_last] = problem.shape;
-  const int64_t sample = problem.sample(problem.width), width = problem.width / problem.groups;
-  Groups groups{};
+  const int64_t sample = problem.sample(problem.width), width = problem.width / problem.norm_groups;
+  NormGroups norm_groups{};
   if (problem.norm == Norm::batch) {
-    groups = {width * problem.groups, batch * pixels, pixels, sample, problem.width, 0, pixels};
-  } else if (channels_last && problem.groups > 1) {
-    groups = {batch * problem.groups, width * pixels, width, problem.width, problem.groups, sample, width};
+    norm_groups = {width * problem.norm_groups, batch * pixels, pixels, sample, problem.width, 0, pixels};
+  } else if (channels_last && problem.norm_groups > 1) {
+    norm_groups = {batch * problem.norm_groups, width * pixels, width, problem.width,
+                   problem.norm_groups,         sample,         width};
   } else {
-    groups = {batch * problem.groups, width * pixels, width * pixels, 0, problem.groups, sample, width * pixels};
+    norm_groups = {batch * problem.norm_groups, width * pixels, width * pixels, 0,
+                   problem.norm_groups,         sample,         width * pixels};
   }
-  groups.segment = segment_size(V);
-  groups.segments = divide_up(groups.size, groups.segment);
-  return groups;
+  norm_groups.segment = segment_size(V);
+  norm_groups.segments = divide_up(norm_groups.size, norm_groups.segment);
+  return norm_groups;
 }
 
 // Samples that are small share a unit; waves of units fit the cache three times, with room to spare.
@@ -150,23 +152,23 @@ void batch_statistics(Device& device, const Problem<Cell, T>& problem, const Sta
   call.count = problem.count;
   call.statistics = statistics;
   call.eps = problem.eps;
-  Groups& groups = call.groups = groups_of(problem, V);
+  NormGroups& norm_groups = call.norm_groups = norm_groups_of(problem, V);
   const int64_t column_blocks = divide_up(problem.width, warp * V);
   if (problem.shape.channels_last) {
-    groups.stride = problem.width;
+    norm_groups.stride = problem.width;
     const int64_t wanted = divide_up(device.processors * 8, column_blocks * problem.count);
-    groups.segment = std::max<int64_t>(divide_up(groups.size, std::min<int64_t>(wanted, 65535)), 8 * warps);
-    groups.segments = divide_up(groups.size, groups.segment);
+    norm_groups.segment = std::max<int64_t>(divide_up(norm_groups.size, std::min<int64_t>(wanted, 65535)), 8 * warps);
+    norm_groups.segments = divide_up(norm_groups.size, norm_groups.segment);
   }
-  const int64_t means = problem.count * groups.count;
-  call.partials = device.scratch<float>(means * groups.segments * 2);
+  const int64_t means = problem.count * norm_groups.count;
+  call.partials = device.scratch<float>(means * norm_groups.segments * 2);
   if (problem.shape.channels_last) {
-    device.launch(column_moments_kernel<V, T>, dim3(column_blocks, groups.segments, problem.count), call);
+    device.launch(column_moments_kernel<V, T>, dim3(column_blocks, norm_groups.segments, problem.count), call);
   } else {
-    const int64_t blocks = divide_up(means * groups.segments, warps);
+    const int64_t blocks = divide_up(means * norm_groups.segments, warps);
     STD_TORCH_CHECK(blocks < (int64_t(1) << 31), "the activations have too many elements for one call");
     device.launch(segment_moments_kernel<V, T>, dim3(blocks), call);
-    if (groups.segments == 1) return;
+    if (norm_groups.segments == 1) return;
   }
   device.launch(merge_moments_kernel<T>, dim3(divide_up(means, warps)), call);
 }
@@ -184,9 +186,9 @@ void run_forward(
   call.item_outputs = threads * V * device.repeats(problem.shape.batch * elements / V, 8, 4);
   const int64_t second = divide_up(call.samples * elements, call.item_outputs);
   if (problem.norm == Norm::layer) {
-    call.groups = groups_of(problem, V);
-    const int64_t unit_segments = call.samples * problem.count * problem.groups * call.groups.segments;
-    const int64_t all_segments = problem.statistics() * call.groups.segments;
+    call.norm_groups = norm_groups_of(problem, V);
+    const int64_t unit_segments = call.samples * problem.count * problem.norm_groups * call.norm_groups.segments;
+    const int64_t all_segments = problem.statistics() * call.norm_groups.segments;
     call.item_segments = warps * device.repeats(all_segments * warp, 4, 4);
     call.schedule = schedule_of(problem, device, call.samples, divide_up(unit_segments, call.item_segments), second);
     call.schedule.counters = device.zeroed_counters(1 + call.schedule.units);
@@ -230,7 +232,7 @@ void run_backward(
   call.gradients = gradients;
   call.statistics = statistics;
   call.samples = samples_per_unit(problem);
-  call.inverse_size = 1.0 / problem.group_size();
+  call.inverse_size = 1.0 / problem.norm_size();
   int64_t second, slots;
   if (channels_last) {
     call.columns = std::min<int64_t>(power_of_two_from(channels / V), threads);
@@ -254,8 +256,8 @@ void run_backward(
     const int64_t first = divide_up(call.samples * call.segments, call.item_segments);
     call.schedule = schedule_of(problem, device, call.samples, first, second);
     call.schedule.counters = device.zeroed_counters(1 + call.schedule.units);
-    call.segment_sums = device.scratch<float>(batch * call.segments * 2 * J * problem.groups);
-    call.offset_slope = device.scratch<float>(batch * 2 * J * problem.groups);
+    call.segment_sums = device.scratch<float>(batch * call.segments * 2 * J * problem.norm_groups);
+    call.offset_slope = device.scratch<float>(batch * 2 * J * problem.norm_groups);
   } else {
     call.schedule = schedule_of(problem, device, call.samples, 0, second);
   }
@@ -283,7 +285,7 @@ void run_backward(
   }
 }
 
-struct CudaEngine {
+struct CudaPreactivationEngine {
   static constexpr bool takes_float64 = false, takes_float16 = true;
 
   template <class Cell, class T>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cuda/device.cuh"
-#include "operators/group_problem.h"
+#include "operators/grouping_problem.h"
 
 namespace fastladder {
 
@@ -56,10 +56,10 @@ struct PackedPixel {
   FASTLADDER_FORMULA void put_data(float x) { packs.grad_data.values[v] = static_cast<T>(x); }
 };
 
-// Answers what the formula sums over V pixels of sample n, which begin at `pixel`.
+// Returns what the formula sums over V pixels of sample n, which begin at `pixel`.
 template <class Formula, bool is_backward, int most, int V, class T>
 __device__ __forceinline__ float run_packs(
-    const GroupProblem<T>& problem, const Noise<float>& noise, int64_t n, int64_t pixel) {
+    const GroupingProblem<T>& problem, const Noise<float>& noise, int64_t n, int64_t pixel) {
   using Packs = GroupPacks<most, V, T>;
   const int count = problem.groups;
   const int64_t first_group = n * count;
@@ -99,7 +99,7 @@ __device__ __forceinline__ float run_packs(
 // One pixel, which is read again, from the cache, for every loop over its groups.
 template <class T>
 struct CachedPixel {
-  const GroupProblem<T>& problem;
+  const GroupingProblem<T>& problem;
   int64_t n, pixel;
 
   FASTLADDER_FORMULA float fetch(const Grouped<const T>& tensor, int k) const {
@@ -129,7 +129,7 @@ struct SharedArray {
 
 template <class Formula, bool is_backward, class T>
 __device__ __forceinline__ float run_cached(
-    const GroupProblem<T>& problem, const Noise<float>& noise, int64_t n, int64_t pixel) {
+    const GroupingProblem<T>& problem, const Noise<float>& noise, int64_t n, int64_t pixel) {
   __shared__ float shared[2][most_groups * threads];
   SharedArray kept[2] = {{shared[0] + threadIdx.x}, {shared[1] + threadIdx.x}};
   const AnyGroups groups{static_cast<int>(problem.groups)};

@@ -7,7 +7,7 @@
 // writes those of its part, and these are added up in a fixed order.
 #pragma once
 
-#include "cuda/forward.cuh"
+#include "cuda/preactivation_forward.cuh"
 
 namespace fastladder {
 
@@ -39,8 +39,8 @@ struct BackwardCall {
   int64_t segments;  // of one sample
   int64_t segment_outputs;
   int64_t item_segments;
-  float* segment_sums;  // (N, segments, 2, J, groups)
-  float* offset_slope;  // (N, 2, J, groups)
+  float* segment_sums;  // (N, segments, 2, J, norm_groups)
+  float* offset_slope;  // (N, 2, J, norm_groups)
 
   // The second phase. Pixels side by side: a team of lanes for every piece of a channel of a sample.
   int team;        // a power of two
@@ -76,11 +76,11 @@ __device__ __forceinline__ NormGradient<L> norm_gradient_of(
   } else {
     float offset = 0.0f, slope = 0.0f;
     if (problem.norm == Norm::layer) {
-      constexpr int groups = Problem<Cell, T>::groups;
-      const float* of_sample = call.offset_slope + sample * (2 * J * groups);
-      const int group = j * groups + (Cell::joint ? 0 : part);
-      offset = of_sample[group];
-      slope = of_sample[J * groups + group];
+      constexpr int norm_groups = Problem<Cell, T>::norm_groups;
+      const float* of_sample = call.offset_slope + sample * (2 * J * norm_groups);
+      const int norm_group = j * norm_groups + (Cell::joint ? 0 : part);
+      offset = of_sample[norm_group];
+      slope = of_sample[J * norm_groups + norm_group];
     }
 #pragma unroll
     for (int l = 0; l < L; ++l) {
@@ -204,7 +204,7 @@ __device__ __forceinline__ void store_gradients(
 // First phase of layer norm: sums of scale * grad_a and of scale * grad_a * (p - center) over segments of samples.
 template <int J, int V, bool channels_last, class Cell, class T>
 __device__ __forceinline__ void sums_item(const BackwardCall<Cell, T>& call, int64_t unit, int64_t index) {
-  constexpr int chunk = V < 4 ? V : 4, L = channels_last ? chunk : 1, groups = Problem<Cell, T>::groups;
+  constexpr int chunk = V < 4 ? V : 4, L = channels_last ? chunk : 1, norm_groups = Problem<Cell, T>::norm_groups;
   const Problem<Cell, T>& problem = call.problem;
   const SampleRange range = samples_of(call, unit);
   const int lane = threadIdx.x % warp;
@@ -214,11 +214,11 @@ __device__ __forceinline__ void sums_item(const BackwardCall<Cell, T>& call, int
     const int64_t sample = range.begin + task / call.segments, segment = task % call.segments;
     const int64_t begin = segment * call.segment_outputs;
     const int count = smaller(call.segment_outputs, size - begin);
-    float plain[J][groups], projected[J][groups];
+    float plain[J][norm_groups], projected[J][norm_groups];
 #pragma unroll
     for (int j = 0; j < J; ++j)
 #pragma unroll
-      for (int g = 0; g < groups; ++g) plain[j][g] = projected[j][g] = 0.0f;
+      for (int g = 0; g < norm_groups; ++g) plain[j][g] = projected[j][g] = 0.0f;
     for (int offset = lane * V; offset < count; offset += warp * V) {
       const Place place = place_of(problem.shape, Cell::parts, sample, begin + offset);
       const auto load_pack = [](const auto* p) { return load<V>(p); };
@@ -272,16 +272,16 @@ __device__ __forceinline__ void sums_item(const BackwardCall<Cell, T>& call, int
           }
       }
     }
-    float* target = call.segment_sums + (sample * call.segments + segment) * (2 * J * groups);
+    float* target = call.segment_sums + (sample * call.segments + segment) * (2 * J * norm_groups);
 #pragma unroll
     for (int j = 0; j < J; ++j)
 #pragma unroll
-      for (int g = 0; g < groups; ++g) {
+      for (int g = 0; g < norm_groups; ++g) {
         plain[j][g] = warp_sum(plain[j][g]);
         projected[j][g] = warp_sum(projected[j][g]);
         if (lane == 0) {
-          target[j * groups + g] = plain[j][g];
-          target[(J + j) * groups + g] = projected[j][g];
+          target[j * norm_groups + g] = plain[j][g];
+          target[(J + j) * norm_groups + g] = projected[j][g];
         }
       }
   }
@@ -290,7 +290,7 @@ __device__ __forceinline__ void sums_item(const BackwardCall<Cell, T>& call, int
 // From the sums of a sample's segments to its offset and slope, a warp for each.
 template <int J, class Cell, class T>
 __device__ __forceinline__ void offset_slope_item(const BackwardCall<Cell, T>& call, int64_t unit) {
-  constexpr int groups = Problem<Cell, T>::groups, count = 2 * J * groups;
+  constexpr int norm_groups = Problem<Cell, T>::norm_groups, count = 2 * J * norm_groups;
   const SampleRange range = samples_of(call, unit);
   for (int64_t task = threadIdx.x / warp; task < (range.end - range.begin) * count; task += warps) {
     const int64_t sample = range.begin + task / count;
@@ -299,10 +299,11 @@ __device__ __forceinline__ void offset_slope_item(const BackwardCall<Cell, T>& c
     for (int64_t segment = threadIdx.x % warp; segment < call.segments; segment += warp)
       sum += __ldcg(call.segment_sums + (sample * call.segments + segment) * count + which);
     sum = warp_sum(sum) * call.inverse_size;
-    if (which >= J * groups) {
-      const int of_group = which - J * groups;
-      const float rstd =
-          call.statistics.rstd[(of_group / groups * call.problem.shape.batch + sample) * groups + of_group % groups];
+    if (which >= J * norm_groups) {
+      const int of_norm_group = which - J * norm_groups;
+      const float rstd = call.statistics.rstd
+                             [(of_norm_group / norm_groups * call.problem.shape.batch + sample) * norm_groups +
+                              of_norm_group % norm_groups];
       sum *= rstd * rstd;
     }
     if (threadIdx.x % warp == 0) call.offset_slope[sample * count + which] = sum;

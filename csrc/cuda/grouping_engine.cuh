@@ -1,8 +1,8 @@
 // The engine of CUDA tensors for the family grouping: how threads share out the pixels, and the launches.
 #pragma once
 
-#include "cuda/fused.cuh"
-#include "cuda/group_kernel.cuh"
+#include "cuda/grouping_kernel.cuh"
+#include "cuda/preactivation_engine.cuh"
 
 namespace fastladder {
 
@@ -11,12 +11,12 @@ inline void add_up(const Device& device, const float* numbers, int64_t count, in
   device.launch(sum_kernel, dim3(divide_up(rows, warps)), SumCall{numbers, count, length, sums});
 }
 
-struct CudaGroups {
+struct CudaGroupingEngine {
   static constexpr bool takes_float64 = false, takes_float16 = true;
 
   // Up to 4 groups take 16 bytes at once; more take 2 pixels, for the sake of registers and of the time to compile.
   template <class Formula, bool is_backward, class T>
-  static void run(const Tensor& leader, const GroupProblem<T>& problem) {
+  static void run(const Tensor& leader, const GroupingProblem<T>& problem) {
     constexpr int wide = 16 / sizeof(T);
     if (problem.groups <= 4 && aligned<wide>(problem)) return launch<Formula, is_backward, 4, wide>(leader, problem);
     if (problem.groups <= 8 && aligned<2>(problem)) return launch<Formula, is_backward, 8, 2>(leader, problem);
@@ -25,7 +25,7 @@ struct CudaGroups {
 
  private:
   template <int V, class T>
-  static bool aligned(const GroupProblem<T>& problem) {
+  static bool aligned(const GroupingProblem<T>& problem) {
     const void* pointers[] = {
         problem.data,
         problem.mean.data,
@@ -45,7 +45,7 @@ struct CudaGroups {
   }
 
   template <class Formula, bool is_backward, int most, int V, class T>
-  static void launch(const Tensor& leader, const GroupProblem<T>& problem) {
+  static void launch(const Tensor& leader, const GroupingProblem<T>& problem) {
     Device device(leader);
     GroupCall<T> call{};
     call.problem = problem;

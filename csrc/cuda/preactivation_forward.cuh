@@ -1,8 +1,8 @@
 // The forward pass of a Cell: for a layer norm the statistics of each sample, then the outputs.
 #pragma once
 
-#include "cuda/moments.cuh"
 #include "cuda/schedule.cuh"
+#include "cuda/statistics.cuh"
 
 namespace fastladder {
 
@@ -12,14 +12,12 @@ struct ForwardCall {
   Outputs<Cell, T> outputs;
   Statistics statistics;
   Schedule schedule;
-  int64_t samples;        // of a unit
-  int64_t item_outputs;   // output elements of an item of the second phase, a multiple of V
-  Groups groups;          // layer norm, as are the following
-  int64_t item_segments;  // segments of an item of the first phase
-  float* partials;        // (J, N, groups, segments, 2)
+  int64_t samples;         // of a unit
+  int64_t item_outputs;    // output elements of an item of the second phase, a multiple of V
+  NormGroups norm_groups;  // layer norm, as are the following
+  int64_t item_segments;   // segments of an item of the first phase
+  float* partials;         // (J, N, norm_groups, segments, 2)
 };
-
-FASTLADDER_FORMULA int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // Samples [begin, end) of a unit.
 struct SampleRange {
@@ -31,31 +29,31 @@ FASTLADDER_FORMULA SampleRange samples_of(const Call& call, int64_t unit) {
   return {unit * call.samples, smaller((unit + 1) * call.samples, call.problem.shape.batch)};
 }
 
-// First phase: segments of all projections and groups of the unit's samples, a warp each.
+// First phase: segments of all projections and norm groups of the unit's samples, a warp each.
 template <int V, class Cell, class T>
 __device__ __forceinline__ void statistics_item(const ForwardCall<Cell, T>& call, int64_t unit, int64_t index) {
   const SampleRange range = samples_of(call, unit);
-  const int64_t segments = call.groups.segments, groups = call.problem.groups;
-  const int64_t in_projection = (range.end - range.begin) * groups * segments;
+  const int64_t segments = call.norm_groups.segments, norm_groups = call.problem.norm_groups;
+  const int64_t in_projection = (range.end - range.begin) * norm_groups * segments;
   const int64_t end = smaller((index + 1) * call.item_segments, call.problem.count * in_projection);
   for (int64_t task = index * call.item_segments + threadIdx.x / warp; task < end; task += warps) {
     const int64_t j = task / in_projection, rest = task - j * in_projection;
-    const int64_t group = j * call.groups.count + range.begin * groups + rest / segments;
+    const int64_t norm_group = j * call.norm_groups.count + range.begin * norm_groups + rest / segments;
     segment_task<V>(
-        call.problem.projections, call.groups, group, rest % segments, call.partials, call.statistics,
+        call.problem.projections, call.norm_groups, norm_group, rest % segments, call.partials, call.statistics,
         call.problem.eps);
   }
 }
 
 template <class Cell, class T>
 __device__ __forceinline__ void merge_item(const ForwardCall<Cell, T>& call, int64_t unit) {
-  if (call.groups.segments == 1) return;
+  if (call.norm_groups.segments == 1) return;
   const SampleRange range = samples_of(call, unit);
-  const int64_t in_projection = (range.end - range.begin) * call.problem.groups;
+  const int64_t in_projection = (range.end - range.begin) * call.problem.norm_groups;
   for (int64_t task = threadIdx.x / warp; task < call.problem.count * in_projection; task += warps) {
-    const int64_t group =
-        task / in_projection * call.groups.count + range.begin * call.problem.groups + task % in_projection;
-    merge_task(group, call.groups, call.partials, call.statistics, call.problem.eps);
+    const int64_t norm_group =
+        task / in_projection * call.norm_groups.count + range.begin * call.problem.norm_groups + task % in_projection;
+    merge_task(norm_group, call.norm_groups, call.partials, call.statistics, call.problem.eps);
   }
 }
 

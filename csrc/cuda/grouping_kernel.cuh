@@ -1,7 +1,7 @@
 // The kernel of the family grouping, and the one that adds up the sums that it leaves.
 #pragma once
 
-#include "cuda/group_pixels.cuh"
+#include "cuda/grouping_pixels.cuh"
 #include "cuda/layout.cuh"
 
 namespace fastladder {
@@ -21,7 +21,7 @@ __device__ __forceinline__ float sum_of_team(float x, int team) {
 // A team of threads shares a piece of a sample.
 template <class T>
 struct GroupCall {
-  GroupProblem<T> problem;
+  GroupingProblem<T> problem;
   float* partials;  // (N, pieces): what the formula sums over every piece, or null
   int team;         // threads, a power of two
   int64_t pieces;   // of a sample
@@ -31,7 +31,7 @@ struct GroupCall {
 // V is 1 where there may be any number of groups, which `most` = 0 stands for.
 template <class Formula, bool is_backward, int most, int V, class T>
 __global__ void __launch_bounds__(threads, resident) group_kernel(const __grid_constant__ GroupCall<T> call) {
-  const GroupProblem<T>& problem = call.problem;
+  const GroupingProblem<T>& problem = call.problem;
   const int64_t task = int64_t(blockIdx.x) * (threads / call.team) + threadIdx.x / call.team;
   const int64_t n = task / call.pieces, begin = task % call.pieces * call.piece_pixels;
   const int64_t end = smaller(problem.pixels, begin + call.piece_pixels);

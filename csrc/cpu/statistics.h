@@ -1,4 +1,4 @@
-// Mean and variance of one normalisation group, in one pass over memory.
+// Mean and variance of one norm group, in one pass over memory.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 namespace fastladder {
 
 // Count, mean and sum of squared deviations, merged by the rule of Chan, Golub and LeVeque. In double, because the
-// groups are large; the sums within a chunk are in the type of arithmetic.
+// norm groups are large; the sums within a chunk are in the type of arithmetic.
 struct Moments {
   double count = 0, mean = 0, deviation = 0;
 
