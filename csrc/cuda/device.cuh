@@ -1,4 +1,4 @@
-// What kernels are made of: wide loads and stores, sums over neighbouring lanes.
+// What kernels are made of: wide loads and stores, sums over the threads of a block.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -18,6 +18,7 @@ constexpr int warps = threads / warp;
 constexpr int resident = 2;
 
 FASTLADDER_FORMULA int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+FASTLADDER_FORMULA int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // V numbers that one instruction loads or stores, or as few as can: each moves 16 bytes at most.
 template <class T, int V>
@@ -59,9 +60,10 @@ __device__ __forceinline__ Pack<T, V> load_words(const T* source, LoadWord load_
   return pack;
 }
 
+// Of memory that no thread of the launch writes.
 template <int V, class T>
 __device__ __forceinline__ Pack<T, V> load(const T* source) {
-  return load_words<V>(source, [](const Word<T, V>* word) { return *word; });
+  return load_words<V>(source, [](const Word<T, V>* word) { return __ldg(word); });
 }
 
 // The last read of these numbers: they leave the cache before those that are read again.
@@ -71,9 +73,10 @@ __device__ __forceinline__ Pack<T, V> load_last(const T* source) {
 }
 
 template <int V, class T>
-__device__ __forceinline__ Pack<T, V> zeros() {
+__device__ __forceinline__ Pack<T, V> broadcast(T x) {
   Pack<T, V> pack;
-  memset(&pack, 0, sizeof(pack));
+#pragma unroll
+  for (int v = 0; v < V; ++v) pack.values[v] = x;
   return pack;
 }
 
@@ -92,5 +95,24 @@ __device__ __forceinline__ float team_sum(float x, int team) {
 }
 
 __device__ __forceinline__ float warp_sum(float x) { return team_sum(x, warp); }
+
+// Sums over the threads of the block that are a multiple of `columns`, a power of two, apart, always in the same order.
+// Every thread takes part; the first `columns` have the sums.
+template <int V>
+__device__ __forceinline__ void column_sums(float (&x)[V], int columns) {
+  __shared__ float shared[V][threads];
+  __syncthreads();  // what an earlier call left has been read
+#pragma unroll
+  for (int v = 0; v < V; ++v) {
+    for (int distance = warp / 2; distance >= columns; distance /= 2)
+      x[v] += __shfl_xor_sync(0xffffffffu, x[v], distance);
+    shared[v][threadIdx.x] = x[v];
+  }
+  __syncthreads();
+  const int step = columns > warp ? columns : warp;
+#pragma unroll
+  for (int v = 0; v < V; ++v)
+    for (int other = threadIdx.x + step; other < threads; other += step) x[v] += shared[v][other];
+}
 
 }  // namespace fastladder

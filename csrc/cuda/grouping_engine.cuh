@@ -2,14 +2,9 @@
 #pragma once
 
 #include "cuda/grouping_kernel.cuh"
-#include "cuda/preactivation_engine.cuh"
+#include "cuda/sums.cuh"
 
 namespace fastladder {
-
-inline void add_up(const Device& device, const float* numbers, int64_t count, int64_t length, float* sums) {
-  const int64_t rows = divide_up(count, length);
-  device.launch(sum_kernel, dim3(divide_up(rows, warps)), SumCall{numbers, count, length, sums});
-}
 
 struct CudaGroupingEngine {
   static constexpr bool takes_float64 = false, takes_float16 = true;
@@ -53,16 +48,12 @@ struct CudaGroupingEngine {
     call.piece_pixels = call.team * V * device.repeats(problem.batch * problem.pixels / V, 8, 4);
     call.pieces = divide_up(problem.pixels, call.piece_pixels);
     const int64_t tasks = problem.batch * call.pieces, blocks = divide_up(tasks, threads / call.team);
-    STD_TORCH_CHECK(blocks < (int64_t(1) << 31), "the activations have too many elements for one call");
     const bool summed = is_backward ? tasks == 1 : call.pieces == 1;  // by the first kernel alone
     if (problem.sums) call.partials = summed ? problem.sums : device.scratch<float>(tasks);
-    device.launch(group_kernel<Formula, is_backward, most, V, T>, dim3(blocks), call);
+    device.launch(group_kernel<Formula, is_backward, most, V, T>, {blocks}, call);
     if (!problem.sums || summed) return;
-    if (!is_backward) return add_up(device, call.partials, tasks, call.pieces, problem.sums);
-    const int64_t length = std::max<int64_t>(divide_up(tasks, 1024), 64), rows = divide_up(tasks, length);
-    float* sums = rows == 1 ? problem.sums : device.scratch<float>(rows);
-    add_up(device, call.partials, tasks, length, sums);
-    if (rows > 1) add_up(device, sums, rows, rows, problem.sums);
+    const int64_t rows = is_backward ? 1 : problem.batch;
+    add_up(device, call.partials, rows, tasks / rows, 1, SumArray{problem.sums, 1});
   }
 };
 

@@ -1,8 +1,7 @@
-// The kernel of the family grouping, and the one that adds up the sums that it leaves.
+// The kernel of the family grouping.
 #pragma once
 
 #include "cuda/grouping_pixels.cuh"
-#include "cuda/layout.cuh"
 
 namespace fastladder {
 
@@ -35,7 +34,7 @@ __global__ void __launch_bounds__(threads, resident) group_kernel(const __grid_c
   const int64_t task = int64_t(blockIdx.x) * (threads / call.team) + threadIdx.x / call.team;
   const int64_t n = task / call.pieces, begin = task % call.pieces * call.piece_pixels;
   const int64_t end = smaller(problem.pixels, begin + call.piece_pixels);
-  const float variance = problem.variance ? *problem.variance : 1.0f;
+  const float variance = problem.variance ? __ldg(problem.variance) : 1.0f;
   const Noise<float> noise = noise_of<float>(variance, static_cast<float>(problem.flip));
   float sum = 0.0f;
   for (int64_t i = begin + threadIdx.x % call.team * V; n < problem.batch && i < end; i += call.team * V) {
@@ -47,22 +46,6 @@ __global__ void __launch_bounds__(threads, resident) group_kernel(const __grid_c
   if (!call.partials) return;
   sum = sum_of_team(sum, call.team);
   if (threadIdx.x % call.team == 0 && n < problem.batch) call.partials[task] = sum;
-}
-
-// Row r of the result is the sum of numbers r * length to (r + 1) * length, as far as there are `count` of them.
-struct SumCall {
-  const float* numbers;
-  int64_t count, length;
-  float* sums;
-};
-
-static __global__ void __launch_bounds__(threads) sum_kernel(const __grid_constant__ SumCall call) {
-  const int64_t row = int64_t(blockIdx.x) * warps + threadIdx.x / warp;
-  const int64_t end = smaller((row + 1) * call.length, call.count);
-  float sum = 0.0f;
-  for (int64_t i = row * call.length + threadIdx.x % warp; i < end; i += warp) sum += call.numbers[i];
-  sum = warp_sum(sum);
-  if (threadIdx.x % warp == 0 && row * call.length < call.count) call.sums[row] = sum;
 }
 
 }  // namespace fastladder

@@ -62,7 +62,7 @@ struct Problem {
   }
   // Statistics are (J, N, norm_groups) for layer norm, (J, K) for batch norm. This is where those of a part's norm
   // group stand for layer norm.
-  int64_t norm_group(int64_t j, int64_t n, int64_t part) const {
+  FASTLADDER_FORMULA int64_t norm_group(int64_t j, int64_t n, int64_t part) const {
     return (j * shape.batch + n) * norm_groups + (norm_groups == 1 ? 0 : part);
   }
   int64_t statistics() const {

@@ -1,6 +1,10 @@
 // The kernels that do most of the work, for test_cuda_build.py to look at: what the compiler makes of them for each GPU.
-#include "cuda/preactivation_backward.cuh"
+#include "cuda/channel_gradients.cuh"
+#include "cuda/column_statistics.cuh"
 #include "cuda/grouping_kernel.cuh"
+#include "cuda/norm_sums.cuh"
+#include "cuda/pixel_gradients.cuh"
+#include "cuda/preactivation_forward.cuh"
 #include "formulas/gated_combine.h"
 #include "formulas/group_evidence.h"
 #include "formulas/group_mixture.h"
@@ -9,16 +13,22 @@
 namespace fastladder {
 
 template __global__ void forward_kernel<LstmGates, 3, 4, false>(const __grid_constant__ ForwardCall<LstmGates, float>);
-template __global__ void backward_kernel<LstmGates, 3, 4, false>(const __grid_constant__ BackwardCall<LstmGates, float>);
+template __global__ void norm_sums_kernel<LstmGates, 3, 4, false>(const __grid_constant__ NormSumsCall<LstmGates, float>);
+template __global__ void pixel_gradients_kernel<LstmGates, 3, 4>(const __grid_constant__ PixelGradientsCall<LstmGates, float>);
 template __global__ void forward_kernel<LstmGates, 3, 8, true>(const __grid_constant__ ForwardCall<LstmGates, BFloat16>);
-template __global__ void backward_kernel<LstmGates, 3, 4, true>(const __grid_constant__ BackwardCall<LstmGates, BFloat16>);
+template __global__ void norm_sums_kernel<LstmGates, 3, 4, true>(const __grid_constant__ NormSumsCall<LstmGates, BFloat16>);
+template __global__ void channel_gradients_kernel<LstmGates, 3, 4>(const __grid_constant__ ChannelGradientsCall<LstmGates, BFloat16>);
 template __global__ void forward_kernel<WideStates<LstmGates>, 3, 8, true>(const __grid_constant__ ForwardCall<WideStates<LstmGates>, BFloat16>);
-template __global__ void backward_kernel<WideStates<LstmGates>, 3, 4, true>(const __grid_constant__ BackwardCall<WideStates<LstmGates>, BFloat16>);
-template __global__ void backward_kernel<WideStates<LstmGates>, 1, 8, false>(const __grid_constant__ BackwardCall<WideStates<LstmGates>, Half>);
-template __global__ void backward_kernel<CombineG2, 2, 2, true>(const __grid_constant__ BackwardCall<CombineG2, float>);
-template __global__ void backward_kernel<CombineG1<true>, 1, 4, true>(const __grid_constant__ BackwardCall<CombineG1<true>, Half>);
-template __global__ void segment_moments_kernel<8>(const __grid_constant__ MomentsCall<BFloat16>);
-template __global__ void column_moments_kernel<4>(const __grid_constant__ MomentsCall<float>);
+template __global__ void norm_sums_kernel<WideStates<LstmGates>, 3, 4, true>(const __grid_constant__ NormSumsCall<WideStates<LstmGates>, BFloat16>);
+template __global__ void channel_gradients_kernel<WideStates<LstmGates>, 3, 4>(const __grid_constant__ ChannelGradientsCall<WideStates<LstmGates>, BFloat16>);
+template __global__ void norm_sums_kernel<WideStates<LstmGates>, 1, 8, false>(const __grid_constant__ NormSumsCall<WideStates<LstmGates>, Half>);
+template __global__ void pixel_gradients_kernel<WideStates<LstmGates>, 1, 8>(const __grid_constant__ PixelGradientsCall<WideStates<LstmGates>, Half>);
+template __global__ void norm_sums_kernel<CombineG2, 2, 2, true>(const __grid_constant__ NormSumsCall<CombineG2, float>);
+template __global__ void channel_gradients_kernel<CombineG2, 2, 2>(const __grid_constant__ ChannelGradientsCall<CombineG2, float>);
+template __global__ void norm_sums_kernel<CombineG1<true>, 1, 4, true>(const __grid_constant__ NormSumsCall<CombineG1<true>, Half>);
+template __global__ void channel_gradients_kernel<CombineG1<true>, 1, 4>(const __grid_constant__ ChannelGradientsCall<CombineG1<true>, Half>);
+template __global__ void segment_moments_kernel<8>(const __grid_constant__ StatisticsCall<BFloat16>);
+template __global__ void column_moments_kernel<4>(const __grid_constant__ StatisticsCall<float>);
 
 template __global__ void group_kernel<GaussianEvidence<Delta::gradient>, false, 4, 4>(const __grid_constant__ GroupCall<float>);
 template __global__ void group_kernel<GaussianEvidence<Delta::gradient>, true, 4, 4>(const __grid_constant__ GroupCall<float>);

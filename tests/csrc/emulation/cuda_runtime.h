@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -113,8 +114,37 @@ inline void run_block(Block& own, dim3 index, dim3 grid) {
     }
 }
 
+// What kernels loaded and stored by the intrinsics below, and how many launches there were: for test_launches.py.
+struct Access {
+  const void* address;
+  int32_t bytes;   // negative for a store
+  int32_t launch;  // counted from 1
+};
+
+struct Trace {
+  std::atomic<bool> on{false};
+  int launches = 0;
+  std::vector<Access> accesses;
+  std::mutex mutex;
+
+  void add(const void* address, int bytes) {
+    if (!on) return;
+    const std::lock_guard<std::mutex> guard(mutex);
+    accesses.push_back({address, bytes, launches});
+  }
+};
+
+inline Trace trace;
+
+template <class T>
+T traced_load(const T* source) {
+  trace.add(source, sizeof(T));
+  return *source;
+}
+
 template <class Call>
 void launch(void (*kernel)(Call), dim3 grid, int size, const Call& call) {
+  ++trace.launches;
   struct Launch {
     void (*kernel)(Call);
     const Call& call;
@@ -154,9 +184,13 @@ inline float __shfl_xor_sync(unsigned, float x, int distance) {
 inline void __threadfence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
 inline int atomicAdd(int* target, int value) { return __atomic_fetch_add(target, value, __ATOMIC_SEQ_CST); }
 inline void __nanosleep(unsigned) { std::this_thread::yield(); }
-template <class T> T __ldcs(const T* source) { return *source; }
-template <class T> T __ldcg(const T* source) { return *source; }
-template <class T> void __stcs(T* target, T value) { *target = value; }
+template <class T> T __ldg(const T* source) { return emulation::traced_load(source); }
+template <class T> T __ldcs(const T* source) { return emulation::traced_load(source); }
+template <class T> T __ldcg(const T* source) { return emulation::traced_load(source); }
+template <class T> void __stcs(T* target, T value) {
+  emulation::trace.add(target, -static_cast<int>(sizeof(T)));
+  *target = value;
+}
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 
 using cudaStream_t = void*;
@@ -174,6 +208,7 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, 
 }
 
 inline cudaError_t cudaMemsetAsync(void* target, int value, size_t bytes, cudaStream_t) {
+  ++emulation::trace.launches;
   std::memset(target, value, bytes);
   return 0;
 }

@@ -30,3 +30,16 @@ AOTITorchError torch_c10_cuda_check_msg(int32_t, const char*, const char*, uint3
 }
 void torch_c10_cuda_free_error_msg(char*) {}
 }
+
+// For test_launches.py.
+extern "C" __attribute__((visibility("default"))) void start_trace() {
+  emulation::trace.launches = 0;
+  emulation::trace.accesses.clear();
+  emulation::trace.on = true;
+}
+extern "C" __attribute__((visibility("default"))) int stop_trace(const emulation::Access** accesses, int64_t* count) {
+  emulation::trace.on = false;
+  *accesses = emulation::trace.accesses.data();
+  *count = emulation::trace.accesses.size();
+  return emulation::trace.launches;
+}

@@ -1,0 +1,150 @@
+// The gradients of a Cell. Preactivations are computed anew; with grad_a the gradient of a preactivation,
+//
+//   grad_p = rstd * (gain * grad_a - mean_grad - xhat * mean_grad_xhat),
+//   mean_grad = <gain * grad_a>,   mean_grad_xhat = <gain * grad_a * xhat>,
+//
+// where < > is the mean over a norm group. Gradients of parameters are sums over the batch: every block writes those of
+// its part, and these are added up in a fixed order.
+#pragma once
+
+#include "cuda/preactivation.cuh"
+
+namespace fastladder {
+
+// A number for every norm group and projection, which stand like the statistics.
+struct NormMeans {
+  float *mean_grad, *mean_grad_xhat;  // null where they are not needed
+};
+
+// Sums over the batch, in rows of C: of grad_a (parts), of grad_a * xhat (J, parts), and the gradients of the weights.
+template <class Cell>
+constexpr int sums_per_channel(int J) {
+  return (1 + J) * Cell::parts + Cell::weights;
+}
+
+template <class Cell, class T>
+struct GradientsCall {
+  Problem<Cell, T> problem;
+  Statistics statistics;
+  Gradients<Cell, T> gradients;
+  NormMeans means;
+  Chunk chunk;
+  bool writes;      // the gradients of activations, else only sums
+  float* partials;  // (slots of the chunk, sums_per_channel, C), or null where no sums are needed
+
+  // A pass that writes is the last to read, and begins with what was read last.
+  __device__ __forceinline__ int64_t block() const { return writes ? gridDim.x - 1 - blockIdx.x : blockIdx.x; }
+};
+
+// A thread's part of these sums, of S neighbouring channels.
+template <class Cell, int J, int S>
+struct Totals {
+  static constexpr int count = sums_per_channel<Cell>(J);
+  float values[count][S];
+
+  __device__ __forceinline__ Totals() {
+#pragma unroll
+    for (int s = 0; s < count; ++s)
+#pragma unroll
+      for (int v = 0; v < S; ++v) values[s][v] = 0.0f;
+  }
+};
+
+template <int L, class Cell, class T>
+struct GradientCoefficients : Coefficients<L, Cell, T> {
+  const NormMeans& means;
+
+  __device__ __forceinline__ GradientCoefficients(const GradientsCall<Cell, T>& call, int64_t sample, int channel)
+      : Coefficients<L, Cell, T>{call.problem, call.statistics, sample, channel}, means(call.means) {}
+
+  using typename Coefficients<L, Cell, T>::Pair;
+
+  // mean_grad, then mean_grad_xhat.
+  __device__ __forceinline__ Pair mean_grads(int j, int q) const {
+    return this->of_norm_group(means.mean_grad, means.mean_grad_xhat, j, q, 0.0f, 0.0f);
+  }
+};
+
+// From the gradients of an element's output and new states.
+template <class Cell>
+struct ElementGradients {
+  float a[Cell::parts], beside[Cell::extras + Cell::states + 1], weights[Cell::weights + 1];
+
+  template <class T, int V>
+  __device__ __forceinline__ ElementGradients(
+      const float* preactivations, const float* inputs, const float* parameters, const OutputPacks<Cell, T, V>& grads,
+      int v) {
+    float grad_output[1 + Cell::states];
+    grad_output[0] = static_cast<float>(grads.output.values[v]);
+#pragma unroll
+    for (int s = 0; s < Cell::states; ++s) grad_output[1 + s] = static_cast<float>(grads.states[s].values[v]);
+    Cell::backward(preactivations, inputs, parameters, grad_output, a, beside, weights);
+  }
+};
+
+template <int V, class Cell, class T, class Load>
+__device__ __forceinline__ OutputPacks<Cell, T, V> fetch_gradients(
+    const Gradients<Cell, T>& gradients, const Place& place, Load load_pack) {
+  OutputPacks<Cell, T, V> grads;
+  grads.output = gradients.output ? load_pack(gradients.output + place.output) : broadcast<V>(T(0));
+#pragma unroll
+  for (int s = 0; s < Cell::states; ++s)
+    grads.states[s] = gradients.new_states[s] ? load_pack(gradients.new_states[s] + place.output)
+                                              : broadcast<V>(static_cast<State<Cell, T>>(0));
+  return grads;
+}
+
+template <class Cell, int J, class T, int V>
+__device__ __forceinline__ void store_gradients(
+    const Gradients<Cell, T>& gradients, const Place& place, const Inputs<Cell, J, T, V>& grad_inputs) {
+#pragma unroll
+  for (int j = 0; j < J; ++j)
+#pragma unroll
+    for (int q = 0; q < Cell::parts; ++q)
+      store<V>(gradients.projections[j] + place.projection + q * place.part_stride, grad_inputs.projections[j][q]);
+#pragma unroll
+  for (int e = 0; e < Cell::extras; ++e) store<V>(gradients.extras[e] + place.output, grad_inputs.extras[e]);
+#pragma unroll
+  for (int s = 0; s < Cell::states; ++s) store<V>(gradients.states[s] + place.output, grad_inputs.states[s]);
+}
+
+// Of the elements from `first` on, `count` of them. What element v contributes to the sums goes to channel v % S.
+template <int count, class Cell, int J, class T, int V, int S, class Source>
+__device__ __forceinline__ void gradients_of(
+    const Inputs<Cell, J, T, V>& inputs, const OutputPacks<Cell, T, V>& grads, int first, const Source& coefficients,
+    Inputs<Cell, J, T, V>& grad_inputs, Totals<Cell, J, S>& totals) {
+  constexpr int L = Source::L, of_gain = Cell::parts, of_weights = (1 + J) * Cell::parts;
+  float grad_a[Cell::parts][count];
+  for_elements<count>(inputs, first, coefficients, [&](int v, const auto& a, const auto& beside, const auto& weights) {
+    const ElementGradients<Cell> element(a, beside, weights, grads, v);
+#pragma unroll
+    for (int q = 0; q < Cell::parts; ++q) {
+      grad_a[q][v - first] = element.a[q];
+      totals.values[q][v % S] += element.a[q];
+    }
+#pragma unroll
+    for (int e = 0; e < Cell::extras; ++e) grad_inputs.extras[e].values[v] = static_cast<T>(element.beside[e]);
+#pragma unroll
+    for (int s = 0; s < Cell::states; ++s)
+      grad_inputs.states[s].values[v] = static_cast<State<Cell, T>>(element.beside[Cell::extras + s]);
+#pragma unroll
+    for (int w = 0; w < Cell::weights; ++w) totals.values[of_weights + w][v % S] += element.weights[w];
+  });
+#pragma unroll
+  for (int q = 0; q < Cell::parts; ++q)
+#pragma unroll
+    for (int j = 0; j < J; ++j) {
+      const Affine<L> affine = coefficients.affine(j, q);
+      const auto [mean_grad, mean_grad_xhat] = coefficients.mean_grads(j, q);
+#pragma unroll
+      for (int v = 0; v < count; ++v) {
+        const float xhat = affine.xhat(inputs.projection(j, q, first + v), v);
+        totals.values[of_gain + j * Cell::parts + q][(first + v) % S] += grad_a[q][v] * xhat;
+        grad_inputs.projections[j][q].values[first + v] = static_cast<T>(
+            affine.rstd.values[v % L] * (affine.gain.values[v % L] * grad_a[q][v] - mean_grad.values[v % L] -
+                                         xhat * mean_grad_xhat.values[v % L]));
+      }
+    }
+}
+
+}  // namespace fastladder
