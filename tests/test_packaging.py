@@ -58,7 +58,7 @@ import sys
 from dataclasses import replace
 from fastladder.cli import main
 from fastladder.experiments.tables import Scale
-from fastladder.experiments.tagger import tables
+from fastladder.experiments.shapes import tables
 size = tables.scale_of((20, 5, 8), {"widths": [12, 8, 6], "learning_rate": 1e-3}, max_epochs=1, accelerator="cpu")
 size["data"]["batch_size"] = 5
 tables.TABLE1 = replace(tables.TABLE1, scales={"small": Scale("Hardly anything.", size)})

@@ -13,10 +13,10 @@ from torch.nn import functional
 from fastladder.data import Sequence
 from fastladder.experiments.configuration import add_data_arguments, parse, user_path
 from fastladder.experiments.errors import RunError
-from fastladder.experiments.figures import plot_predictions
 from fastladder.experiments.files import picture_path, write_json
 from fastladder.experiments.occluded_moving_digits.data import MovingDigitsData
 from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
+from fastladder.experiments.occluded_moving_digits.figures import plot_predictions
 from fastladder.experiments.saved import read_run_of
 from fastladder.info import environment
 from fastladder.models import RLadder

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import PolynomialLR
 
 from fastladder.data import SMALL, Sequence
 from fastladder.experiments.errors import check_finite
-from fastladder.experiments.occluded_moving_digits.costs import costs_and_scores
+from fastladder.experiments.occluded_moving_digits.metrics import costs_and_scores
 from fastladder.experiments.schedules import HalvingSchedule, ReplayedSchedule
 from fastladder.models import RLadder, small, small_static, small_temporal, table5, table6, table7
 from fastladder.nn.mean_teacher import MeanTeacher, consistency, ramp_up
