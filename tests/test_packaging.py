@@ -155,7 +155,7 @@ def test_sdist_holds_sources_and_tests_and_nothing_else(files, unpacked):
         wanted = {name for name in files if name.startswith(f"{folder}/")}
         assert {name for name in held if name.startswith(f"{folder}/")} == wanted
     assert held >= {"setup.py", "pyproject.toml", "README.md", "LICENSE", "Makefile", "constraints.txt"}
-    assert not any(name.startswith(("bench/results", ".ci", ".git")) for name in held)
+    assert not any(name.startswith(("bench/results", "results", ".ci", ".git")) for name in held)
 
 
 def test_tests_of_packaging_are_passed_over_without_a_checkout(unpacked):
@@ -207,7 +207,7 @@ def test_every_command_helps(python, elsewhere):
 
 def test_reproduce_writes_its_report(python, elsewhere):
     run(python, "-c", MINIATURE, cwd=elsewhere)
-    result = json.loads((elsewhere / "bench/results/tagger-table1/small/layer-0.json").read_text())
+    result = json.loads((elsewhere / "results/tagger-table1/small/layer-0.json").read_text())
     assert result["complete"]
     assert "Tagger, layer norm" in (elsewhere / "RESULTS.md").read_text()
 

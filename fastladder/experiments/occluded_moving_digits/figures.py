@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from fastladder.data import OccludedMovingDigits
-from fastladder.data import Sequence as SequenceBatch
+from fastladder.data import MovingDigitSequence, OccludedMovingDigits
 from fastladder.experiments.files import write_figure
 from fastladder.models import RLadder
 
@@ -55,7 +54,7 @@ def plot_predictions(
         if index >= len(first):
             axis.set_axis_off()
             continue
-        sequence = SequenceBatch(*(field[index] for field in batch))
+        sequence = MovingDigitSequence(*(field[index] for field in batch))
         _draw_sequence(axis, sequence, [frames[index] for frames in shown], bars)
         title = f"digit {labels[first[index]]}"
         if output.logits is not None:
@@ -98,7 +97,7 @@ def plot_learning_curves(history: Sequence[dict[str, float]], path: Path) -> Non
     write_figure(path, figure, dpi=120)
 
 
-def _draw_sequence(axis: Axes, sequence: SequenceBatch, shown: Sequence[Tensor], bars: np.ndarray) -> None:
+def _draw_sequence(axis: Axes, sequence: MovingDigitSequence, shown: Sequence[Tensor], bars: np.ndarray) -> None:
     """Draws one sequence, row by row; what is shown below it, each (T, 1, H, W), is at t of frame t + 1."""
     count, _, size, _ = sequence.clean.shape
     step = size + GAP

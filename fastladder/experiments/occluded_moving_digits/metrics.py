@@ -3,11 +3,11 @@
 from torch import Tensor
 from torch.nn import functional
 
-from fastladder.data import UNLABELLED, Sequence
+from fastladder.data import UNLABELLED, MovingDigitSequence
 
 
 def costs_and_scores(
-    logits: Tensor | None, prediction: Tensor | None, batch: Sequence, prediction_weight: float
+    logits: Tensor | None, prediction: Tensor | None, batch: MovingDigitSequence, prediction_weight: float
 ) -> dict[str, Tensor]:
     """The cost and the scores of a batch of N sequences of T frames.
 

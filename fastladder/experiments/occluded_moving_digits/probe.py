@@ -10,7 +10,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fastladder.data import Sequence
+from fastladder.data import MovingDigitSequence
 from fastladder.experiments.configuration import add_data_arguments, parse, user_path
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.files import picture_path, write_json
@@ -62,7 +62,7 @@ class Probe(nn.Module):
             self.network(frames)
         return torch.stack([self.readout(u) for u in hidden], 1)
 
-    def error(self, batch: Sequence) -> Tensor:
+    def error(self, batch: MovingDigitSequence) -> Tensor:
         """The mean square error against the unoccluded frames 2 to T."""
         return functional.mse_loss(self(batch.observed)[:, :-1], batch.clean[:, 1:])
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import torch
 
 from fastladder import use_backend
-from fastladder.data import Sequence as SequenceBatch
+from fastladder.data import MovingDigitSequence
 from fastladder.experiments.occluded_moving_digits import costs_and_scores
 from fastladder.models import RLadder
 
 
 def training_step_seconds(
-    network: RLadder, batch: SequenceBatch, backends: Sequence[str] = ("auto", "reference"), rounds: int = 5
+    network: RLadder, batch: MovingDigitSequence, backends: Sequence[str] = ("auto", "reference"), rounds: int = 5
 ) -> dict[str, float]:
     """The median time of a training step, forward, backward and Adam, on each backend.
 
@@ -47,6 +47,6 @@ def training_step_seconds(
     return {backend: statistics.median(measured[1:]) for backend, measured in seconds.items()}
 
 
-def _synchronize(batch: SequenceBatch) -> None:
+def _synchronize(batch: MovingDigitSequence) -> None:
     if batch.observed.is_cuda:
         torch.cuda.synchronize(batch.observed.device)

@@ -3,7 +3,7 @@ import torch
 from matplotlib import image
 from matplotlib.figure import Figure
 
-from fastladder.experiments import message_passing
+from fastladder.experiments.message_passing import figures as message_passing
 from fastladder.inference import Gains, GaussianChain, static_sweep
 
 

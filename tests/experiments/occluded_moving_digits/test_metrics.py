@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fastladder.data import UNLABELLED, Sequence
+from fastladder.data import UNLABELLED, MovingDigitSequence
 from fastladder.experiments.occluded_moving_digits import costs_and_scores
 
 
@@ -14,7 +14,7 @@ def test_scores_against_loops():
     logits = torch.randn(3, 4, 10, generator=generator)
     label = logits[:, -1].argmax(1)
     label[0] = (label[0] + 1) % 10
-    batch = Sequence(observed, torch.full_like(observed, torch.nan), label, torch.zeros(3, 4, 2))
+    batch = MovingDigitSequence(observed, torch.full_like(observed, torch.nan), label, torch.zeros(3, 4, 2))
     scores = costs_and_scores(logits, prediction, batch, 0.5)
 
     squares = {"next_frame_error": 0.0, "predict_zero": 0.0, "copy_last": 0.0}
@@ -36,7 +36,7 @@ def test_scores_against_loops():
 @pytest.mark.parametrize(("task", "absent"), [("logits", "classification_error"), ("prediction", "next_frame_error")])
 def test_a_task_that_is_off_costs_nothing(task, absent):
     given = {"logits": torch.zeros(2, 3, 10), "prediction": torch.ones(2, 3, 1, 4, 4), task: None}
-    batch = Sequence(torch.zeros(2, 3, 1, 4, 4), torch.zeros(()), torch.tensor([1, 2]), torch.zeros(()))
+    batch = MovingDigitSequence(torch.zeros(2, 3, 1, 4, 4), torch.zeros(()), torch.tensor([1, 2]), torch.zeros(()))
     scores = costs_and_scores(**given, batch=batch, prediction_weight=1.0)
     assert absent not in scores
     kept = scores["cross_entropy"] if task == "prediction" else 16 * scores["next_frame_error"]
@@ -48,7 +48,7 @@ def batch():
     """Five sequences, the first and the fourth of them labelled."""
     observed = torch.rand(5, 3, 1, 2, 2, generator=torch.Generator().manual_seed(0))
     label = torch.tensor([3, UNLABELLED, UNLABELLED, 7, UNLABELLED])
-    return Sequence(observed, observed, label, torch.zeros(5, 3, 2))
+    return MovingDigitSequence(observed, observed, label, torch.zeros(5, 3, 2))
 
 
 @pytest.fixture
