@@ -12,7 +12,10 @@ from fastladder.data.idx import DataError
 from fastladder.experiments.errors import NonFiniteCostError, RunError, extra_packages
 
 COMMANDS = {
-    "demo": ("fastladder.experiments.demo", "train a small network in five minutes and show what it learned"),
+    "demo": (
+        "fastladder.experiments.occluded_moving_digits.demo",
+        "train a small network in five minutes and show what it learned",
+    ),
     "train": ("fastladder.experiments.commands", "train a network"),
     "evaluate": ("fastladder.experiments.commands", "evaluate a run on the test sequences"),
     "reproduce": ("fastladder.experiments.reproduce", "train the rows of a paper's table and print it"),

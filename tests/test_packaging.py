@@ -58,7 +58,7 @@ import sys
 from dataclasses import replace
 from fastladder.cli import main
 from fastladder.experiments.tables import Scale
-from fastladder.experiments.tagger import tables
+from fastladder.experiments.shapes import tables
 size = tables.scale_of((20, 5, 8), {"widths": [12, 8, 6], "learning_rate": 1e-3}, max_epochs=1, accelerator="cpu")
 size["data"]["batch_size"] = 5
 tables.TABLE1 = replace(tables.TABLE1, scales={"small": Scale("Hardly anything.", size)})
@@ -155,7 +155,7 @@ def test_sdist_holds_sources_and_tests_and_nothing_else(files, unpacked):
         wanted = {name for name in files if name.startswith(f"{folder}/")}
         assert {name for name in held if name.startswith(f"{folder}/")} == wanted
     assert held >= {"setup.py", "pyproject.toml", "README.md", "LICENSE", "Makefile", "constraints.txt"}
-    assert not any(name.startswith(("bench/results", ".ci", ".git")) for name in held)
+    assert not any(name.startswith(("bench/results", "results", ".ci", ".git")) for name in held)
 
 
 def test_tests_of_packaging_are_passed_over_without_a_checkout(unpacked):
@@ -207,7 +207,7 @@ def test_every_command_helps(python, elsewhere):
 
 def test_reproduce_writes_its_report(python, elsewhere):
     run(python, "-c", MINIATURE, cwd=elsewhere)
-    result = json.loads((elsewhere / "bench/results/tagger-table1/small/layer-0.json").read_text())
+    result = json.loads((elsewhere / "results/tagger-table1/small/layer-0.json").read_text())
     assert result["complete"]
     assert "Tagger, layer norm" in (elsewhere / "RESULTS.md").read_text()
 

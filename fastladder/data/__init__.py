@@ -1,6 +1,6 @@
 """Data: digits from several sources, what is made of them, and shapes. Imports neither models nor operators."""
 
-from fastladder.data.dataset import UNLABELLED, OccludedMovingDigits, OptimalReconstructions, Sequence
+from fastladder.data.dataset import UNLABELLED, MovingDigitSequence, OccludedMovingDigits, OptimalReconstructions
 from fastladder.data.digits import Digits, Splits, balanced_draw, bundled_digits, split_digits
 from fastladder.data.grouped import GroupedImages, GroupedSplits
 from fastladder.data.idx import DataError, read_idx
@@ -31,10 +31,10 @@ __all__ = [
     "Digits",
     "GroupedImages",
     "GroupedSplits",
+    "MovingDigitSequence",
     "MovingDigits",
     "OccludedMovingDigits",
     "OptimalReconstructions",
-    "Sequence",
     "Splits",
     "balanced_draw",
     "bundled_digits",

@@ -1,7 +1,7 @@
 """Occluded moving digits as a dataset: one sequence for every digit."""
 
 import hashlib
-from collections.abc import Sequence as Indices
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ UNLABELLED = -100
 """The label of a digit whose class is not to be known: what `torch.nn.functional.cross_entropy` passes over."""
 
 
-class Sequence(NamedTuple):
+class MovingDigitSequence(NamedTuple):
     """One sequence, or with a leading batch axis several. T frames of size H = W.
 
     Attributes:
@@ -32,7 +32,7 @@ class Sequence(NamedTuple):
     position: Tensor
 
 
-class OccludedMovingDigits(Dataset[Sequence]):
+class OccludedMovingDigits(Dataset[MovingDigitSequence]):
     """One occluded moving sequence for every digit; item i shows digit i.
 
     Where digits move is drawn once from the seed and is the same on every device. Frames are drawn when they are asked
@@ -87,19 +87,19 @@ class OccludedMovingDigits(Dataset[Sequence]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int | Indices[int] | slice | Tensor) -> Sequence:
+    def __getitem__(self, index: int | Sequence[int] | slice | Tensor) -> MovingDigitSequence:
         """The sequence of one digit, or of several as one batch."""
         if isinstance(index, (int, np.integer)):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"index: got {index}, needs {-len(self)} to {len(self) - 1}")
-            return Sequence(*(field[0] for field in self[[index]]))
+            return MovingDigitSequence(*(field[0] for field in self[[index]]))
         positions = self.positions[index]
         clean = render(self.images[index], positions, self.config)
-        return Sequence(occlude(clean, self.config), clean, self.labels[index], positions)
+        return MovingDigitSequence(occlude(clean, self.config), clean, self.labels[index], positions)
 
-    def __getitems__(self, indices: list[int]) -> list[Sequence]:
+    def __getitems__(self, indices: list[int]) -> list[MovingDigitSequence]:
         """What a DataLoader asks for: the frames are made in one go, then handed over one by one."""
-        return [Sequence(*fields) for fields in zip(*self[indices], strict=True)]
+        return [MovingDigitSequence(*fields) for fields in zip(*self[indices], strict=True)]
 
     def fingerprint(self) -> str:
         """The sha256 of digits, labels, configuration and seed in hex: with the epoch it decides every frame."""
@@ -114,7 +114,7 @@ class OptimalReconstructions(OccludedMovingDigits):
     reconstruction as the only frame.
     """
 
-    def __getitem__(self, index: int | Indices[int] | slice | Tensor) -> Sequence:
+    def __getitem__(self, index: int | Sequence[int] | slice | Tensor) -> MovingDigitSequence:
         """The reconstruction of one digit, or of several as one batch."""
         sequence = super().__getitem__(index)
         if isinstance(index, (int, np.integer)):

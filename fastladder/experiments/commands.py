@@ -135,17 +135,17 @@ FIGURES = {
     ),
     "message-passing": Figure(
         "Message passing, corrected and as printed (Recurrent Ladder Networks, appendices B and C)",
-        "fastladder.experiments.message_passing",
+        "fastladder.experiments.message_passing.figures",
         "message_passing_command",
     ),
     "tagger-figure4": Figure(
         "Groups of shapes, by iteration (Tagger, Fig. 4)",
-        "fastladder.experiments.tagger.figures",
+        "fastladder.experiments.grouping.figures",
         "figure4_command",
     ),
     "tagger-figure5": Figure(
         "Groups of textured digits, by iteration (Tagger, Fig. 5)",
-        "fastladder.experiments.tagger.figures",
+        "fastladder.experiments.grouping.figures",
         "figure5_command",
     ),
 }

@@ -18,7 +18,7 @@ from fastladder.experiments.occluded_moving_digits import MovingDigitsData, Movi
 from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
 from fastladder.experiments.yaml_files import YamlFile, read_yaml
 
-CONFIGURATIONS = Path(__file__).parent / "configs"
+CONFIGURATIONS = Path(__file__).parent / "occluded_moving_digits" / "configs"
 
 # Lightning's own options that a run offers; the rest would get in the way of checkpoints, loggers or batches.
 TRAINER_OPTIONS = {

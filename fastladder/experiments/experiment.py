@@ -13,9 +13,9 @@ from fastladder.experiments.seeding import seeded
 # The experiment's name -> the module that holds it and its name there.
 EXPERIMENTS = {
     "occluded_moving_digits": ("fastladder.experiments.occluded_moving_digits.experiment", "MOVING_DIGITS"),
-    "few_labels": ("fastladder.experiments.ladder", "FEW_LABELS"),
-    "grouping": ("fastladder.experiments.tagger.grouping", "GROUPING"),
-    "textured_digits": ("fastladder.experiments.tagger.textured_digits", "TEXTURED_DIGITS"),
+    "few_labels": ("fastladder.experiments.few_labels.tables", "FEW_LABELS"),
+    "grouping": ("fastladder.experiments.shapes.experiment", "GROUPING"),
+    "textured_digits": ("fastladder.experiments.textured_digits.experiment", "TEXTURED_DIGITS"),
 }
 
 Configuration = dict[str, Any]

@@ -19,7 +19,7 @@ UNFINISHED = "A star marks rows that had not come to the end of their training."
 BESIDE = 3  # scores in one table on the screen
 HEAD = f"""# Results
 
-Written by `fastladder reproduce`; every number is the mean of the JSON files below `bench/results/`, which hold seed,
+Written by `fastladder reproduce`; every number is the mean of the JSON files below `results/`, which hold seed,
 commit, device, versions, configuration and the hash of the data. Deviations are of the sample, over seeds.
 {UNFINISHED}
 """

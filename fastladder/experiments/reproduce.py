@@ -62,7 +62,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument("--seeds", type=int, default=1, help="how many runs of every row")
     parser.add_argument("--time-budget", type=float | None, help="minutes for all runs together, shared out evenly")
     parser.add_argument("--runs", type=user_path, default="runs/reproduce", help="folder of checkpoints and logs")
-    parser.add_argument("--results", type=user_path, default="bench/results", help="folder of the results")
+    parser.add_argument("--results", type=user_path, default="results", help="folder of the results")
     parser.add_argument("--report", type=user_path, default="RESULTS.md", help="file with the tables of all results")
     parser.add_argument("--overwrite", action="store_true", help="train all over, and replace any result")
     add_data_arguments(parser)

@@ -19,11 +19,11 @@ from fastladder.experiments.experiment import Configuration, Experiment
 TABLES = {
     "rladder-table1": ("fastladder.experiments.occluded_moving_digits.tables", "TABLE1"),
     "rladder-table2": ("fastladder.experiments.occluded_moving_digits.tables", "TABLE2"),
-    "ladder-mnist": ("fastladder.experiments.ladder", "LADDER_MNIST"),
-    "tagger-table1": ("fastladder.experiments.tagger.tables", "TABLE1"),
-    "tagger-table2-textures1": ("fastladder.experiments.tagger.classification_tables", "TEXTURES1"),
-    "tagger-table2-textures2": ("fastladder.experiments.tagger.classification_tables", "TEXTURES2"),
-    "tagger-transfer": ("fastladder.experiments.tagger.tables", "TRANSFER"),
+    "ladder-mnist": ("fastladder.experiments.few_labels.tables", "LADDER_MNIST"),
+    "tagger-table1": ("fastladder.experiments.shapes.tables", "TABLE1"),
+    "tagger-table2-textures1": ("fastladder.experiments.textured_digits.tables", "TEXTURES1"),
+    "tagger-table2-textures2": ("fastladder.experiments.textured_digits.tables", "TEXTURES2"),
+    "tagger-transfer": ("fastladder.experiments.shapes.tables", "TRANSFER"),
 }
 
 

@@ -14,9 +14,9 @@ from fastladder.data import (
     UNLABELLED,
     Digits,
     MovingDigits,
+    MovingDigitSequence,
     OccludedMovingDigits,
     OptimalReconstructions,
-    Sequence,
     occlude,
     optimal_reconstruction,
     render,
@@ -50,7 +50,7 @@ def test_an_item(digits):
     assert len(dataset) == 30
     for index in (0, 17, -1):
         item = dataset[index]
-        assert isinstance(item, Sequence)
+        assert isinstance(item, MovingDigitSequence)
         assert item.observed.shape == item.clean.shape == (5, 1, 20, 20)
         assert item.position.shape == (5, 2)
         assert item.label == digits.labels[index]
@@ -72,7 +72,7 @@ def test_a_loader_gives_the_batches_of_direct_indexing(digits, workers):
     batches = list(DataLoader(dataset, batch_size=8, num_workers=workers))
     assert [len(batch.label) for batch in batches] == [8, 8, 8, 6]
     for start, batch in zip(range(0, 30, 8), batches, strict=True):
-        assert isinstance(batch, Sequence)
+        assert isinstance(batch, MovingDigitSequence)
         assert_same(batch, dataset[list(range(start, min(start + 8, 30)))])
         assert_same(batch, dataset[start : start + 8])
 

@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from fastladder.cli import main
 from fastladder.experiments import training
 from fastladder.experiments.occluded_moving_digits import MovingDigitsTask
-from tests.experiments.reproducing import reproduce
+from tests.experiments.command import reproduce
 
 
 @pytest.fixture(scope="module")

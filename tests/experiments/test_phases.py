@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 
 from fastladder.experiments.phases import Phase, minutes_until
+from fastladder.experiments.shapes.experiment import GROUPING
+from fastladder.experiments.shapes.tables import scale_of
 from fastladder.experiments.tables import Attempt
-from fastladder.experiments.tagger.grouping import GROUPING
-from fastladder.experiments.tagger.tables import scale_of
 
 CONFIGURATION = {"seed": 0, **scale_of((20, 5, 8), {"widths": [12, 8, 6]}, max_epochs=2, accelerator="cpu")}
 CONFIGURATION["data"]["batch_size"] = 5

@@ -175,7 +175,7 @@ def test_results_md_is_what_the_results_say():
     path = ROOT / "RESULTS.md"
     if not path.exists():
         pytest.skip("RESULTS.md: not there yet, fastladder reproduce writes it")
-    assert path.read_text() == report(ROOT / "bench" / "results", ROOT)
+    assert path.read_text() == report(ROOT / "results", ROOT)
 
 
 def test_pictures_are_linked_from_where_the_report_is(made_up, tmp_path):

@@ -114,7 +114,7 @@ def test_a_network_of_every_experiment_is_loaded_without_its_data(kind, source, 
 @pytest.mark.parametrize(("kind", "source"), EVERY)
 def test_a_network_is_made_for_the_images_of_its_data(kind, source, monkeypatch):
     noise = Digits(torch.rand(20, 28, 28), torch.arange(20) % 10, "noise")
-    for module in ("data.textures", "experiments.occluded_moving_digits.data", "experiments.tagger.data"):
+    for module in ("data.textures", "experiments.occluded_moving_digits.data", "experiments.images"):
         monkeypatch.setattr(f"fastladder.{module}.mnist_splits", lambda *_, **__: Splits(noise, noise, noise))
     experiment, configuration = case(kind, source)
     configuration["data"]["batch_size"] = 10

@@ -14,9 +14,9 @@ from fastladder.data import (
     SMALL,
     Digits,
     MovingDigits,
+    MovingDigitSequence,
     OccludedMovingDigits,
     OptimalReconstructions,
-    Sequence,
     Splits,
     balanced_draw,
     bundled_digits,
@@ -111,7 +111,7 @@ class MovingDigitsData(LightningDataModule):
         device = self.trainer.strategy.root_device if self.trainer else "cpu"
         return self.dataset_type(digits, self.config, seed=seed, labelled=labelled, device=device)
 
-    def train_dataloader(self) -> DataLoader[Sequence]:
+    def train_dataloader(self) -> DataLoader[MovingDigitSequence]:
         """One epoch: all training digits once, its last batch left out if it would be smaller.
 
         Where only some digits have a label, an epoch shows those again and again until it is as long. The trainer asks
@@ -129,10 +129,10 @@ class MovingDigitsData(LightningDataModule):
         parts = [draw(source, steps * share, generator).view(steps, share) for source in sources]
         return self._loader(self.train, torch.cat(parts, 1))
 
-    def val_dataloader(self) -> DataLoader[Sequence]:
+    def val_dataloader(self) -> DataLoader[MovingDigitSequence]:
         return self._loader(self.valid, torch.arange(len(self.valid)).split(self.batch_size))
 
-    def test_dataloader(self) -> DataLoader[Sequence]:
+    def test_dataloader(self) -> DataLoader[MovingDigitSequence]:
         return self._loader(self.test, torch.arange(len(self.test)).split(self.batch_size))
 
     def fingerprints(self) -> dict[str, str]:
@@ -140,7 +140,9 @@ class MovingDigitsData(LightningDataModule):
         parts = {"train": self.train, "valid": self.valid, "test": self.test}
         return {name: dataset.fingerprint() for name, dataset in parts.items()}
 
-    def _loader(self, dataset: OccludedMovingDigits, batches: Tensor | tuple[Tensor, ...]) -> DataLoader[Sequence]:
+    def _loader(
+        self, dataset: OccludedMovingDigits, batches: Tensor | tuple[Tensor, ...]
+    ) -> DataLoader[MovingDigitSequence]:
         """Loads this process's part of every batch, made in one go."""
         rank, count = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         parts = [part for batch in batches if len(part := batch[rank::count])]

@@ -10,13 +10,13 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fastladder.data import Sequence
+from fastladder.data import MovingDigitSequence
 from fastladder.experiments.configuration import add_data_arguments, parse, user_path
 from fastladder.experiments.errors import RunError
-from fastladder.experiments.figures import plot_predictions
 from fastladder.experiments.files import picture_path, write_json
 from fastladder.experiments.occluded_moving_digits.data import MovingDigitsData
 from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
+from fastladder.experiments.occluded_moving_digits.figures import plot_predictions
 from fastladder.experiments.saved import read_run_of
 from fastladder.info import environment
 from fastladder.models import RLadder
@@ -62,7 +62,7 @@ class Probe(nn.Module):
             self.network(frames)
         return torch.stack([self.readout(u) for u in hidden], 1)
 
-    def error(self, batch: Sequence) -> Tensor:
+    def error(self, batch: MovingDigitSequence) -> Tensor:
         """The mean square error against the unoccluded frames 2 to T."""
         return functional.mse_loss(self(batch.observed)[:, :-1], batch.clean[:, 1:])
 

@@ -9,9 +9,9 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import PolynomialLR
 
-from fastladder.data import SMALL, Sequence
+from fastladder.data import SMALL, MovingDigitSequence
 from fastladder.experiments.errors import check_finite
-from fastladder.experiments.occluded_moving_digits.costs import costs_and_scores
+from fastladder.experiments.occluded_moving_digits.metrics import costs_and_scores
 from fastladder.experiments.schedules import HalvingSchedule, ReplayedSchedule
 from fastladder.models import (
     RLadder,
@@ -118,7 +118,7 @@ class MovingDigitsTask(LightningModule):
         """The network that is judged: the teacher's where there is one."""
         return self.network if self.teacher is None else cast(RLadder, self.teacher.module)
 
-    def training_step(self, batch: Sequence, index: int) -> Tensor:
+    def training_step(self, batch: MovingDigitSequence, index: int) -> Tensor:
         output = self.network(batch.observed)
         scores = costs_and_scores(output.logits, output.prediction, batch, self.prediction_weight)
         if self.teacher is not None:
@@ -129,10 +129,10 @@ class MovingDigitsTask(LightningModule):
             scores["cost"] = scores["cost"] + weight * scores["consistency"]
         return self._report(scores, batch, "train")
 
-    def validation_step(self, batch: Sequence, index: int) -> None:
+    def validation_step(self, batch: MovingDigitSequence, index: int) -> None:
         self._judge(batch, "valid")
 
-    def test_step(self, batch: Sequence, index: int) -> None:
+    def test_step(self, batch: MovingDigitSequence, index: int) -> None:
         self._judge(batch, "test")
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -156,11 +156,11 @@ class MovingDigitsTask(LightningModule):
             return [HalvingSchedule(f"valid/{error}", self.least_learning_rate)]
         return [ReplayedSchedule([float(rate) for rate in self.schedule])]
 
-    def _judge(self, batch: Sequence, part: str) -> None:
+    def _judge(self, batch: MovingDigitSequence, part: str) -> None:
         output = self.evaluated(batch.observed)
         self._report(costs_and_scores(output.logits, output.prediction, batch, self.prediction_weight), batch, part)
 
-    def _report(self, scores: dict[str, Tensor], batch: Sequence, part: str) -> Tensor:
+    def _report(self, scores: dict[str, Tensor], batch: MovingDigitSequence, part: str) -> Tensor:
         """Logs scores, averaged by the trainer over all batches and processes of the epoch, and answers the cost."""
         check_finite(scores["cost"], part, self)
         self.log_dict(

@@ -1,0 +1,114 @@
+"""The images that classifiers learn from: which have labels, and which go beside them without."""
+
+import hashlib
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from fastladder.data import Digits, balanced_draw
+from fastladder.experiments.images import GroupedData, GroupedDataset
+from fastladder.experiments.occluded_moving_digits.data import draw
+from fastladder.experiments.seeding import mixed
+
+
+class LabelledBatch(NamedTuple):
+    """What one step learns from.
+
+    Attributes:
+        image: (N, H, W) float32 in [0, 1].
+        label: (N, L) int64, the L = 1 or 2 digits of each.
+        unlabelled: (N, H, W), other images, whose labels are not told; None where there are none.
+    """
+
+    image: Tensor
+    label: Tensor
+    unlabelled: Tensor | None
+
+    @property
+    def denoised(self) -> Tensor:
+        """(N, H, W), the images for costs that need no labels: the unlabelled ones where there are any."""
+        return self.image if self.unlabelled is None else self.unlabelled
+
+
+class LabelledDataset(Dataset[LabelledBatch]):
+    """Batches of labelled images: `dataset[indices]` is one, with indices (1, N), or (2, N) with unlabelled ones.
+
+    Args:
+        images: which.
+    """
+
+    def __init__(self, images: GroupedDataset) -> None:
+        self.images = images
+
+    def __getitem__(self, indices: Tensor) -> LabelledBatch:
+        image, _, label = self.images[indices[0]]
+        assert label is not None
+        return LabelledBatch(image, label, self.images[indices[1]].image if len(indices) == 2 else None)
+
+
+class LabelledData(GroupedData):
+    """Batches of digits with their labels.
+
+    Order, batches and the choice of labels depend on the seed and the epoch alone, so that a resumed run sees what an
+    unbroken one sees.
+
+    Args:
+        dataset, source, sizes, folder, download: as for `GroupedData`.
+        batch_size: labelled images in a batch, over all processes; of unlabelled ones there are as many.
+        labels: how many training images have a label, balanced by the first of their digits; None: all.
+        unlabelled: whether every batch also has images without labels, drawn from all training images.
+        seed: of the order and of the choice of labels.
+    """
+
+    def __init__(
+        self,
+        dataset: Literal["digits", "textures1", "textures2"] = "textures1",
+        source: Literal["bundled", "mnist"] = "mnist",
+        sizes: tuple[int, int, int] = (50_000, 10_000, 10_000),
+        batch_size: int = 100,
+        labels: int | None = None,
+        unlabelled: bool = False,
+        folder: str | None = None,
+        download: bool = False,
+        seed: int = 0,
+    ) -> None:
+        if dataset == "shapes":
+            raise ValueError('dataset: got "shapes", needs "digits", "textures1" or "textures2", which have labels')
+        if unlabelled and labels is None:
+            raise ValueError("unlabelled: got True, needs a number of labels: without one, all images have theirs")
+        super().__init__(dataset, source, sizes, batch_size, folder=folder, download=download, seed=seed)
+        self.unlabelled = unlabelled
+        train = self.splits.train
+        assert train.labels is not None
+        first = Digits(train.images, train.labels[:, 0], train.source)
+        self.labelled = (
+            torch.ones(len(train), dtype=torch.bool) if labels is None else balanced_draw(first, labels, seed)
+        )
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """One epoch of `LabelledBatch`, as long as one of all training images, its last batch left out if smaller.
+
+        Where only some images have a label, an epoch shows those again and again until it is as long.
+        """
+        epoch, rank, count = 0, 0, 1
+        if self.trainer:
+            epoch, rank, count = self.trainer.current_epoch, self.trainer.global_rank, self.trainer.world_size
+        generator = torch.Generator().manual_seed(mixed(self.seed, epoch))
+        everything = torch.arange(len(self.train))
+        sources = [everything[self.labelled], *([everything] if self.unlabelled else [])]
+        steps = len(everything) // self.batch_size
+        orders = [draw(source, steps * self.batch_size, generator).view(steps, self.batch_size) for source in sources]
+        parts = [batch[:, rank::count] for batch in torch.stack(orders, 1)]
+        return DataLoader(LabelledDataset(self.train), batch_size=None, sampler=parts)
+
+    def training_images(self) -> tuple[Tensor, ...]:
+        """All training images in order, in batches (N, H, W) that differ by at most one in size."""
+        return self.train.tensors[0].tensor_split(max(1, len(self.train) // self.batch_size))
+
+    def fingerprints(self) -> dict[str, str]:
+        """The sha256 of images, groups and labels of train, valid and test, and for train of the choice of labels."""
+        prints = super().fingerprints()
+        chosen = f"{prints['train']} {self.labelled.tolist()}"
+        return {**prints, "train": hashlib.sha256(chosen.encode()).hexdigest()}

@@ -1,0 +1,129 @@
+"""The tables of Tagger through `fastladder reproduce`, in miniature."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fastladder.experiments.errors import NonFiniteCostError, RunError
+from fastladder.experiments.grouping.task import TaggerTask
+from fastladder.experiments.shapes.experiment import GROUPING
+from fastladder.experiments.shapes.tables import TABLE1, TRANSFER, scale_of
+from fastladder.experiments.tables import TABLES, Scale, find_table
+from fastladder.experiments.training import RunFolder
+from fastladder.models import Tagger
+from tests.experiments.command import evaluate_and_load, reproduce, result
+
+MODEL = {"widths": [12, 8, 6], "learning_rate": 1e-3}
+CONFIGURATION = scale_of((20, 5, 8), MODEL, max_epochs=2, accelerator="cpu")
+CONFIGURATION["data"]["batch_size"] = 5
+SCALES = {"small": Scale("Hardly anything.", CONFIGURATION)}
+TINY1 = replace(TABLE1, name="tiny-table1", scales=SCALES)
+TINY_TRANSFER = replace(
+    TRANSFER,
+    name="tiny-transfer",
+    scales=SCALES,
+    rows=tuple(replace(row, run=("tiny-table1", "layer")) for row in TRANSFER.rows),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _registered():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TABLES, "tiny-table1", (__name__, "TINY1"))
+        patch.setitem(TABLES, "tiny-transfer", (__name__, "TINY_TRANSFER"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where both tables have been run."""
+    place = tmp_path_factory.mktemp("tagger")
+    assert reproduce(place, "tiny-table1") == 0
+    assert reproduce(place, "tiny-transfer") == 0
+    return place
+
+
+def test_every_row_has_the_scores_of_every_iteration(folder):
+    for row in ("batch", "layer"):
+        scores = result(folder, "tiny-table1", row)["test"]
+        assert scores.keys() == {f"{kind}_{iteration}" for kind in ("cost", "ami") for iteration in range(1, 6)} | {
+            "untrained_ami"
+        }
+    report = (folder / "RESULTS.md").read_text()
+    assert "Tagger, layer norm" in report
+    assert "AMI 5, paper" in report
+
+
+def test_a_run_can_be_evaluated_and_loaded(folder, capsys):
+    scores, network = evaluate_and_load(folder / "runs/tiny-table1/small/layer-0")
+    assert isinstance(network, Tagger)
+    stored = result(folder, "tiny-table1", "layer")["test"]
+    assert scores == {name: score for name, score in stored.items() if name != "untrained_ami"}
+    shown = capsys.readouterr().out
+    assert all(f"{label}, iteration {iteration}" in shown for label in ("AMI", "cost") for iteration in range(1, 6))
+
+
+def test_transfer_only_evaluates_the_run_of_table_1(folder):
+    runs = sorted(path.parent.name for path in folder.glob("runs/**/last.ckpt"))
+    assert runs == ["batch-0", "layer-0"]
+    trained = result(folder, "tiny-table1", "layer")
+    tests = {row.name: result(folder, "tiny-transfer", row.name) for row in TRANSFER.rows}
+    assert all(each["steps"] == trained["steps"] for each in tests.values())
+    # As trained is as in table 1, with more iterations: the same images and first masks.
+    for iteration in (1, 5):
+        assert tests["as-trained"]["test"][f"ami_{iteration}"] == trained["test"][f"ami_{iteration}"]
+    assert len({each["data"]["test"] for each in tests.values()}) == 3  # 2, 3 and 4 objects
+    assert {each["configuration"]["test"]["groups"] for each in tests.values()} == {2, 4}
+
+
+def test_a_resumed_run_comes_to_the_same_weights(folder, tmp_path, epoch_takes):
+    """Masks and noise are drawn by the epoch: a run that ends after each epoch is as good as an unbroken one."""
+    epoch_takes(minutes=2)
+    for _ in range(2):
+        assert reproduce(tmp_path, "tiny-table1", "--row=layer", "--time-budget=1") == 0
+    unbroken, resumed = (
+        torch.load(RunFolder(place / "runs/tiny-table1/small/layer-0").last, weights_only=True)["state_dict"]
+        for place in (folder, tmp_path)
+    )
+    assert all(torch.equal(value, resumed[name]) for name, value in unbroken.items())
+    assert result(folder, "tiny-table1", "layer")["test"] == result(tmp_path, "tiny-table1", "layer")["test"]
+
+
+def test_training_lowers_the_cost(folder):
+    history = RunFolder(folder / "runs/tiny-table1/small/layer-0").history()
+    assert history[1]["train/cost"] < history[0]["train/cost"]
+    assert {"valid/cost", "valid/ami"} <= history[0].keys()
+
+
+def test_a_cost_that_is_no_number_is_refused():
+    task, data = GROUPING.build({"seed": 0, **CONFIGURATION})
+    task.chance = torch.Generator()
+    data.setup("fit")
+    (batch,) = data.val_dataloader()
+    with torch.no_grad():
+        next(iter(task.network.parameters())).fill_(float("nan"))
+    with pytest.raises(NonFiniteCostError, match=r"step 1 \(epoch 1\): the train cost is nan"):
+        task.training_step(batch, 0)
+
+
+def test_wrong_values_are_refused_by_name():
+    for section, wrong, message in (
+        ("model", {"learning_rate": 0.0}, "learning_rate: got 0.0, needs a number above 0"),
+        ("model", {"groups": 0}, "groups: got 0, needs a number above 0"),
+        ("data", {"batch_size": 0}, "batch_size: got 0, needs 1 to 20"),
+        ("test", {"objects": 0}, "objects: got 0, needs 1 to 255"),
+    ):
+        configuration = {"seed": 0, **CONFIGURATION, section: {**CONFIGURATION[section], **wrong}}
+        with pytest.raises(RunError, match=message):
+            GROUPING.build(configuration)
+
+
+@pytest.mark.parametrize("name", ["tagger-table1", "tagger-transfer"])
+def test_the_tables_of_the_package_can_be_built(name):
+    table = find_table(name)
+    for scale in table.scales:
+        for row in table.rows:
+            configuration = table.configuration(row, scale, 0)
+            TaggerTask((20, 20), **configuration["model"] | {"widths": [8, 6]})
+            assert configuration["test"]["iterations"] >= 5
