@@ -15,23 +15,21 @@ struct ChannelGradientsCall : GradientsCall<Cell, T> {
 
 template <int V, class Cell, int J, class T>
 __device__ __forceinline__ void row_gradients(
-    const ChannelGradientsCall<Cell, T>& call, int64_t row, int channel,
-    Totals<Cell, J, V>& totals) {
+    const ChannelGradientsCall<Cell, T>& call, int64_t row, int channel, Totals<Cell, J, V>& totals) {
   constexpr int step = elements_at_once<V, true>;
   const Problem<Cell, T>& problem = call.problem;
   const Place place{
       row / problem.shape.pixels, row * problem.shape.channels + channel, row * problem.width + channel,
       problem.shape.channels, channel};
   const auto load_pack = [](const auto* p) { return load_last<V>(p); };
-  Inputs<Cell, J, T, V> inputs, grad_inputs;
+  Inputs<Cell, J, T, V> inputs;
   inputs.fetch(problem, place, load_pack);
   const OutputPacks<Cell, T, V> grads = fetch_gradients<V>(call.gradients, place, load_pack);
 #pragma unroll
   for (int first = 0; first < V; first += step)
     gradients_of<step>(
-        inputs, grads, first, GradientCoefficients<step, Cell, T>(call, place.sample, channel + first), grad_inputs,
+        call, place, inputs, grads, first, GradientCoefficients<step, Cell, T>(call, place.sample, channel + first),
         totals);
-  if (call.writes) store_gradients(call.gradients, place, grad_inputs);
 }
 
 template <class Cell, int J, int V, class T>
@@ -39,13 +37,13 @@ __global__ void __launch_bounds__(threads, resident)
     channel_gradients_kernel(const __grid_constant__ ChannelGradientsCall<Cell, T> call) {
   const int64_t channels = call.problem.shape.channels, pixels = call.problem.shape.pixels;
   const int64_t column_block = call.block() % call.column_blocks, range = call.block() / call.column_blocks;
-  const int64_t channel = (column_block * call.columns + threadIdx.x % call.columns) * V;
+  const int channel = (column_block * call.columns + threadIdx.x % call.columns) * V;
   const bool active = channel < channels;
   const int64_t begin = call.chunk.begin * pixels + range * call.block_rows;
   const int64_t end = smaller(begin + call.block_rows, call.chunk.end * pixels);
   Totals<Cell, J, V> totals;
   for (int64_t row = begin + threadIdx.x / call.columns; active && row < end; row += threads / call.columns)
-    row_gradients<V>(call, row, channel, totals);
+    row_gradients<V>(call, row, opaque(channel), totals);
   if (!call.partials) return;
   float* target = call.partials + range * totals.count * channels + channel;
 #pragma unroll

@@ -11,10 +11,11 @@ struct ChannelSums {
   int64_t bias_size, gain_size, weights_size;  // of one tensor of weights
   NormMeans means;                             // null but for batch norm
   const float* gains;                          // (J, K), or null, which is 1
+  const float* rstds;                          // (J, K)
   float inverse_size;                          // one over the size of a norm group
 
   __device__ __forceinline__ float mean(int64_t i, float sum) const {
-    return (gains ? __ldg(gains + i) : 1.0f) * sum * inverse_size;
+    return (gains ? __ldg(gains + i) : 1.0f) * __ldg(rstds + i) * sum * inverse_size;
   }
 
   __device__ __forceinline__ void operator()(int64_t, int64_t i, float sum) const {

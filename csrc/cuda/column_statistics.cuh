@@ -14,7 +14,7 @@ __device__ __forceinline__ void add_rows(const T* source, int64_t stride, int64_
 #pragma unroll
   for (int i = 0; i < rows_at_once; ++i)
     if (i < rows) packs[i] = load<V>(source + i * stride);
-  const float count = smaller(rows, rows_at_once), inverse = 1.0f / count;
+  const float count = smaller(rows, rows_at_once), inverse = __fdividef(1.0f, count);
 #pragma unroll
   for (int v = 0; v < V; ++v) {
     float sum = 0.0f, squares = 0.0f;
@@ -32,7 +32,8 @@ __device__ __forceinline__ void add_rows(const T* source, int64_t stride, int64_
   }
 }
 
-// A thread takes V columns, its block 32 times as many of a segment of the rows. blockIdx: columns, segment, projection.
+// A thread takes V columns, its block 32 times as many of a segment of the rows. blockIdx: columns, segment,
+// projection.
 template <int V, class T>
 __global__ void __launch_bounds__(threads) column_moments_kernel(const __grid_constant__ StatisticsCall<T> call) {
   const NormGroups& groups = call.groups;

@@ -20,6 +20,15 @@ constexpr int resident = 2;
 FASTLADDER_FORMULA int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 FASTLADDER_FORMULA int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// A number of which the compiler knows nothing: what depends on it cannot be computed before a loop and kept in
+// registers, where these are scarce.
+__device__ __forceinline__ int opaque(int x) {
+#ifdef __CUDA_ARCH__
+  asm volatile("" : "+r"(x));
+#endif
+  return x;
+}
+
 // V numbers that one instruction loads or stores, or as few as can: each moves 16 bytes at most.
 template <class T, int V>
 struct alignas(sizeof(T) * V) Pack {

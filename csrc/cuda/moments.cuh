@@ -11,7 +11,7 @@ struct Moments {
   // Chan, Golub and LeVeque 1983.
   FASTLADDER_FORMULA void merge(const Moments& other) {
     if (other.count == 0.0f) return;
-    const float total = count + other.count, delta = other.mean - mean, share = other.count / total;
+    const float total = count + other.count, delta = other.mean - mean, share = __fdividef(other.count, total);
     squares += other.squares + delta * delta * count * share;
     mean += delta * share;
     count = total;

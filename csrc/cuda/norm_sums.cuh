@@ -1,5 +1,5 @@
-// Layer norm: what the means in the gradients of a norm group are made of, the sums of gain * grad_a and of
-// gain * grad_a * xhat over segments of every sample.
+// Layer norm: what the means in the gradients of a norm group are made of, the sums of grad and of grad * xhat over
+// segments of every sample (see preactivation_gradients.cuh).
 #pragma once
 
 #include "cuda/preactivation_gradients.cuh"
@@ -37,12 +37,11 @@ __device__ __forceinline__ void add_norm_sums(
     const Coefficients<L, Cell, T> coefficients{
         call.problem, call.statistics, place.sample, place.channel + (channels_last ? first : 0)};
     float grad_a[Cell::parts][step];
-    for_elements<step>(
-        inputs, first, coefficients, [&](int v, const auto& a, const auto& beside, const auto& weights) {
-          const ElementGradients<Cell> element(a, beside, weights, grads, v);
+    for_elements<step>(inputs, first, coefficients, [&](int v, const auto& a, const auto& beside, const auto& weights) {
+      const ElementGradients<Cell> element(a, beside, weights, grads, v);
 #pragma unroll
-          for (int q = 0; q < Cell::parts; ++q) grad_a[q][v - first] = element.a[q];
-        });
+      for (int q = 0; q < Cell::parts; ++q) grad_a[q][v - first] = element.a[q];
+    });
 #pragma unroll
     for (int q = 0; q < Cell::parts; ++q)
 #pragma unroll
@@ -51,9 +50,9 @@ __device__ __forceinline__ void add_norm_sums(
         const int group = j * norm_groups + (norm_groups == 1 ? 0 : q);
 #pragma unroll
         for (int v = 0; v < step; ++v) {
-          const float grad_xhat = affine.gain.values[v % L] * grad_a[q][v];
-          sums[group] += grad_xhat;
-          sums[J * norm_groups + group] += grad_xhat * affine.xhat(inputs.projection(j, q, first + v), v);
+          const float grad = affine.scale.values[v % L] * grad_a[q][v];
+          sums[group] += grad;
+          sums[J * norm_groups + group] += grad * affine.xhat(inputs.projection(j, q, first + v), v);
         }
       }
   }

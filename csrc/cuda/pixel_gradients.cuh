@@ -48,8 +48,7 @@ class HeldCoefficients {
 // Adds to `totals` the sums over the lane's share of the piece.
 template <int V, class Cell, int J, class T>
 __device__ __forceinline__ void piece_gradients(
-    const PixelGradientsCall<Cell, T>& call, int64_t sample, int channel, int64_t piece,
-    Totals<Cell, J, 1>& totals) {
+    const PixelGradientsCall<Cell, T>& call, int64_t sample, int channel, int64_t piece, Totals<Cell, J, 1>& totals) {
   const Problem<Cell, T>& problem = call.problem;
   const int64_t channels = problem.shape.channels, pixels = problem.shape.pixels;
   const HeldCoefficients<Cell, J, T> coefficients({call, sample, channel});
@@ -60,11 +59,10 @@ __device__ __forceinline__ void piece_gradients(
         sample, (sample * channels + channel) * pixels + pixel, (sample * problem.width + channel) * pixels + pixel,
         channels * pixels, channel};
     const auto load_pack = [](const auto* p) { return load_last<V>(p); };
-    Inputs<Cell, J, T, V> inputs, grad_inputs;
+    Inputs<Cell, J, T, V> inputs;
     inputs.fetch(problem, place, load_pack);
     const OutputPacks<Cell, T, V> grads = fetch_gradients<V>(call.gradients, place, load_pack);
-    gradients_of<V>(inputs, grads, 0, coefficients, grad_inputs, totals);
-    if (call.writes) store_gradients(call.gradients, place, grad_inputs);
+    gradients_of<V>(call, place, inputs, grads, 0, coefficients, totals);
   }
 }
 

@@ -44,14 +44,17 @@ struct Statistics {
   float *mean, *rstd;  // see Problem::statistics; null without a norm
 };
 
-// How the elements of a part of a projection enter, for L neighbouring channels or, where L is 1, for one.
+// How the elements of a part of a projection enter, for L neighbouring channels or, where L is 1, for one: each becomes
+// (p - mean) * scale, where scale is gain * rstd.
 template <int L>
 struct Affine {
-  Pack<float, L> mean, rstd, gain;
+  Pack<float, L> mean, rstd, scale;
 
-  __device__ __forceinline__ float xhat(float p, int v) const {
-    return (p - mean.values[v % L]) * rstd.values[v % L];
+  __device__ __forceinline__ float apply(float p, int v) const {
+    return (p - mean.values[v % L]) * scale.values[v % L];
   }
+
+  __device__ __forceinline__ float xhat(float p, int v) const { return (p - mean.values[v % L]) * rstd.values[v % L]; }
 };
 
 // What belongs to L neighbouring channels, from `channel` of a sample on. It is loaded where it is used, for there are
@@ -74,18 +77,25 @@ struct Coefficients {
   };
   __device__ __forceinline__ Pair of_norm_group(
       const float* first, const float* second, int j, int q, float missing_first, float missing_second) const {
-    if (!first) return {broadcast<L>(missing_first), broadcast<L>(missing_second)};
     if (problem.norm == Norm::batch)
       return {of_channels(first, j * Cell::parts + q), of_channels(second, j * Cell::parts + q)};
-    const int64_t group = problem.norm_group(j, sample, q);
-    return {broadcast<L>(__ldg(first + group)), broadcast<L>(__ldg(second + group))};
+    if (problem.norm == Norm::layer) {
+      const int64_t group = problem.norm_group(j, sample, q);
+      missing_first = __ldg(first + group);
+      missing_second = __ldg(second + group);
+    }
+    return {broadcast<L>(missing_first), broadcast<L>(missing_second)};
   }
 
   __device__ __forceinline__ Affine<L> affine(int j, int q) const {
     const Pair moments = of_norm_group(statistics.mean, statistics.rstd, j, q, 0.0f, 1.0f);
-    return {
-        moments.first, moments.second,
-        problem.gain ? of_channels(problem.gain, j * Cell::parts + q) : broadcast<L>(1.0f)};
+    Affine<L> affine{moments.first, moments.second, moments.second};
+    if (problem.gain) {
+      const Pack<float, L> gain = of_channels(problem.gain, j * Cell::parts + q);
+#pragma unroll
+      for (int l = 0; l < L; ++l) affine.scale.values[l] *= gain.values[l];
+    }
+    return affine;
   }
 
   __device__ __forceinline__ Pack<float, L> bias(int q) const {
@@ -116,8 +126,7 @@ __device__ __forceinline__ void for_elements(
     for (int j = 0; j < J; ++j) {
       const Affine<L> affine = coefficients.affine(j, q);
 #pragma unroll
-      for (int v = 0; v < count; ++v)
-        all[q][v] += affine.xhat(inputs.projection(j, q, first + v), v) * affine.gain.values[v % L];
+      for (int v = 0; v < count; ++v) all[q][v] += affine.apply(inputs.projection(j, q, first + v), v);
     }
   }
   Pack<float, L> of_channels[Cell::weights + 1];

@@ -63,13 +63,15 @@ void compute_layer_means(Device& device, const GradientsCall<Cell, T>& gradients
 
 template <class Cell, class T>
 ChannelSums channel_sums_of(
-    const Problem<Cell, T>& problem, const Gradients<Cell, T>& gradients, const NormMeans& means) {
+    const Problem<Cell, T>& problem, const Statistics& statistics, const Gradients<Cell, T>& gradients,
+    const NormMeans& means) {
   ChannelSums sums{gradients.bias, gradients.gain, {gradients.weights[0], gradients.weights[1]}};
   sums.bias_size = problem.width;
   sums.gain_size = problem.count * problem.width;
   sums.weights_size = problem.weight_rows * problem.shape.channels;
   if (problem.norm == Norm::batch) sums.means = means;
   sums.gains = problem.gain;
+  sums.rstds = statistics.rstd;
   sums.inverse_size = 1.0 / problem.norm_size();
   return sums;
 }
@@ -79,10 +81,10 @@ void run_backward(
     Device& device, const Problem<Cell, T>& problem, const Statistics& statistics,
     const Gradients<Cell, T>& gradients) {
   const int64_t batch = problem.shape.batch, channels = problem.shape.channels;
-  const int64_t samples = problem.norm != Norm::layer
-                              ? batch
-                              : samples_per_chunk(
-                                    device, batch, bytes_read_per_sample(problem), problem.sample(channels) / V);
+  const int64_t samples =
+      problem.norm != Norm::layer
+          ? batch
+          : samples_per_chunk(device, batch, bytes_read_per_sample(problem), problem.sample(channels) / V);
   std::conditional_t<channels_last, ChannelGradientsCall<Cell, T>, PixelGradientsCall<Cell, T>> call{};
   call.problem = problem;
   call.statistics = statistics;
@@ -91,7 +93,7 @@ void run_backward(
   NormMeans means{};
   if (problem.norm != Norm::none)
     means = {device.scratch<float>(problem.statistics()), device.scratch<float>(problem.statistics())};
-  const ChannelSums sums = channel_sums_of(problem, gradients, means);
+  const ChannelSums sums = channel_sums_of(problem, statistics, gradients, means);
   const int64_t columns = sums_per_channel<Cell>(J) * channels;
   const bool summed = sums.bias || sums.gain || sums.weights[0] || sums.means.mean_grad;
   float* partials = summed ? device.scratch<float>(plan.slots * columns) : nullptr;

@@ -1,7 +1,7 @@
-// The gradients of a Cell. Preactivations are computed anew; with grad_a the gradient of a preactivation,
+// The gradients of a Cell. Preactivations are computed anew. With grad_a the gradient of a preactivation, and with
+// grad = gain * rstd * grad_a that of a projection if its statistics were constants,
 //
-//   grad_p = rstd * (gain * grad_a - mean_grad - xhat * mean_grad_xhat),
-//   mean_grad = <gain * grad_a>,   mean_grad_xhat = <gain * grad_a * xhat>,
+//   grad_p = grad - mean_grad - xhat * mean_grad_xhat,   mean_grad = <grad>,   mean_grad_xhat = <grad * xhat>,
 //
 // where < > is the mean over a norm group. Gradients of parameters are sums over the batch: every block writes those of
 // its part, and these are added up in a fixed order.
@@ -61,6 +61,7 @@ struct GradientCoefficients : Coefficients<L, Cell, T> {
 
   // mean_grad, then mean_grad_xhat.
   __device__ __forceinline__ Pair mean_grads(int j, int q) const {
+    if (!means.mean_grad) return {broadcast<L>(0.0f), broadcast<L>(0.0f)};
     return this->of_norm_group(means.mean_grad, means.mean_grad_xhat, j, q, 0.0f, 0.0f);
   }
 };
@@ -94,27 +95,16 @@ __device__ __forceinline__ OutputPacks<Cell, T, V> fetch_gradients(
   return grads;
 }
 
-template <class Cell, int J, class T, int V>
-__device__ __forceinline__ void store_gradients(
-    const Gradients<Cell, T>& gradients, const Place& place, const Inputs<Cell, J, T, V>& grad_inputs) {
-#pragma unroll
-  for (int j = 0; j < J; ++j)
-#pragma unroll
-    for (int q = 0; q < Cell::parts; ++q)
-      store<V>(gradients.projections[j] + place.projection + q * place.part_stride, grad_inputs.projections[j][q]);
-#pragma unroll
-  for (int e = 0; e < Cell::extras; ++e) store<V>(gradients.extras[e] + place.output, grad_inputs.extras[e]);
-#pragma unroll
-  for (int s = 0; s < Cell::states; ++s) store<V>(gradients.states[s] + place.output, grad_inputs.states[s]);
-}
-
-// Of the elements from `first` on, `count` of them. What element v contributes to the sums goes to channel v % S.
+// Of the elements from `first` on, `count` of them; `place` is that of the first of all. What element v contributes to
+// the sums goes to channel v % S. Gradients are stored as soon as they are there, for registers are scarce.
 template <int count, class Cell, int J, class T, int V, int S, class Source>
 __device__ __forceinline__ void gradients_of(
-    const Inputs<Cell, J, T, V>& inputs, const OutputPacks<Cell, T, V>& grads, int first, const Source& coefficients,
-    Inputs<Cell, J, T, V>& grad_inputs, Totals<Cell, J, S>& totals) {
+    const GradientsCall<Cell, T>& call, const Place& place, const Inputs<Cell, J, T, V>& inputs,
+    const OutputPacks<Cell, T, V>& grads, int first, const Source& coefficients, Totals<Cell, J, S>& totals) {
   constexpr int L = Source::L, of_gain = Cell::parts, of_weights = (1 + J) * Cell::parts;
   float grad_a[Cell::parts][count];
+  Pack<T, count> grad_extras[Cell::extras + 1];
+  Pack<State<Cell, T>, count> grad_states[Cell::states + 1];
   for_elements<count>(inputs, first, coefficients, [&](int v, const auto& a, const auto& beside, const auto& weights) {
     const ElementGradients<Cell> element(a, beside, weights, grads, v);
 #pragma unroll
@@ -123,27 +113,41 @@ __device__ __forceinline__ void gradients_of(
       totals.values[q][v % S] += element.a[q];
     }
 #pragma unroll
-    for (int e = 0; e < Cell::extras; ++e) grad_inputs.extras[e].values[v] = static_cast<T>(element.beside[e]);
+    for (int e = 0; e < Cell::extras; ++e) grad_extras[e].values[v - first] = static_cast<T>(element.beside[e]);
 #pragma unroll
     for (int s = 0; s < Cell::states; ++s)
-      grad_inputs.states[s].values[v] = static_cast<State<Cell, T>>(element.beside[Cell::extras + s]);
+      grad_states[s].values[v - first] = static_cast<State<Cell, T>>(element.beside[Cell::extras + s]);
 #pragma unroll
     for (int w = 0; w < Cell::weights; ++w) totals.values[of_weights + w][v % S] += element.weights[w];
   });
+  if (call.writes) {
+#pragma unroll
+    for (int e = 0; e < Cell::extras; ++e)
+      store<count>(call.gradients.extras[e] + place.output + first, grad_extras[e]);
+#pragma unroll
+    for (int s = 0; s < Cell::states; ++s)
+      store<count>(call.gradients.states[s] + place.output + first, grad_states[s]);
+  }
 #pragma unroll
   for (int q = 0; q < Cell::parts; ++q)
 #pragma unroll
     for (int j = 0; j < J; ++j) {
       const Affine<L> affine = coefficients.affine(j, q);
-      const auto [mean_grad, mean_grad_xhat] = coefficients.mean_grads(j, q);
+      float xhat[count];
 #pragma unroll
       for (int v = 0; v < count; ++v) {
-        const float xhat = affine.xhat(inputs.projection(j, q, first + v), v);
-        totals.values[of_gain + j * Cell::parts + q][(first + v) % S] += grad_a[q][v] * xhat;
-        grad_inputs.projections[j][q].values[first + v] = static_cast<T>(
-            affine.rstd.values[v % L] * (affine.gain.values[v % L] * grad_a[q][v] - mean_grad.values[v % L] -
-                                         xhat * mean_grad_xhat.values[v % L]));
+        xhat[v] = affine.xhat(inputs.projection(j, q, first + v), v);
+        totals.values[of_gain + j * Cell::parts + q][(first + v) % S] += grad_a[q][v] * xhat[v];
       }
+      if (!call.writes) continue;
+      const auto [mean_grad, mean_grad_xhat] = coefficients.mean_grads(j, q);
+      Pack<T, count> grad_projection;
+#pragma unroll
+      for (int v = 0; v < count; ++v)
+        grad_projection.values[v] = static_cast<T>(
+            affine.scale.values[v % L] * grad_a[q][v] - mean_grad.values[v % L] -
+            xhat[v] * mean_grad_xhat.values[v % L]);
+      store<count>(call.gradients.projections[j] + place.projection + q * place.part_stride + first, grad_projection);
     }
 }
 

@@ -24,8 +24,7 @@ NormGroups norm_groups_of(const Problem<Cell, T>& problem, const Chunk& chunk) {
 }
 
 template <int V, class Cell, class T>
-StatisticsCall<T> statistics_call(
-    const Problem<Cell, T>& problem, const Statistics& statistics, const Chunk& chunk) {
+StatisticsCall<T> statistics_call(const Problem<Cell, T>& problem, const Statistics& statistics, const Chunk& chunk) {
   StatisticsCall<T> call{};
   for (int64_t j = 0; j < problem.count; ++j)
     call.projections[j] = problem.projections[j] + chunk.begin * problem.sample(problem.width);

@@ -42,7 +42,8 @@ struct StatisticsCall {
     statistics.rstd[j * next_statistic + group] = rsqrtf(moments.squares / groups.size + eps);
   }
 
-  __device__ __forceinline__ void store_partial(int64_t j, int64_t group, int64_t segment, const Moments& moments) const {
+  __device__ __forceinline__ void store_partial(
+      int64_t j, int64_t group, int64_t segment, const Moments& moments) const {
     float* target = partials + 2 * ((j * groups.count + group) * groups.segments + segment);
     target[0] = moments.mean;
     target[1] = moments.squares;

@@ -35,13 +35,14 @@ struct SumArray {
   float* sums;
   int64_t inner;
 
-  __device__ __forceinline__ void operator()(int64_t outer, int64_t i, float sum) const { sums[outer * inner + i] = sum; }
+  __device__ __forceinline__ void operator()(int64_t outer, int64_t i, float sum) const {
+    sums[outer * inner + i] = sum;
+  }
 };
 
 // More numbers than a block can add up quickly are first summed in pieces.
 template <class Target>
-void add_up(
-    Device& device, const float* numbers, int64_t outer, int64_t length, int64_t inner, const Target& target) {
+void add_up(Device& device, const float* numbers, int64_t outer, int64_t length, int64_t inner, const Target& target) {
   constexpr int64_t most = 256, least_piece = 64;
   const int columns = std::min<int64_t>(power_of_two_from(inner), warp);
   const int64_t column_blocks = divide_up(inner, columns);

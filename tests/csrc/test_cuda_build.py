@@ -12,7 +12,7 @@ from torch.utils.cpp_extension import include_paths
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURES = ("80", "90", "120")
-KERNELS = 19  # in instantiations.cu
+KERNELS = 25  # in instantiations.cu
 ANY_GROUPS, EIGHT_GROUPS = r"group_kernel.*Li0ELi\dE", r"group_kernel.*Li8ELi\dE"  # in mangled names
 
 
@@ -53,19 +53,18 @@ def test_no_kernel_spills_registers(cubins: dict[str, Path]) -> None:
     for arch, cubin in cubins.items():
         used = re.findall(r"REG:(\d+) STACK:(\d+) \S+ LOCAL:(\d+)", inspect("-res-usage", cubin))
         assert len(used) >= KERNELS
-        allowed = 16 if arch == "120" else 0  # there one kernel has four numbers too many for 255 registers
         for registers, stack, local in used:
-            assert int(stack) + int(local) <= allowed, f"sm_{arch}: {registers} registers, {stack} bytes spilled"
+            assert int(stack) + int(local) == 0, f"sm_{arch}: {registers} registers, {stack} bytes spilled"
 
 
 def test_every_kernel_has_wide_loads(cubins: dict[str, Path]) -> None:
     """16 bytes; those that keep most in registers take 8, and any number of groups is read again for every sum."""
     for arch, cubin in cubins.items():
         kernels = {code.split()[0]: code for code in inspect("-sass", cubin).split("Function :")[1:]}
-        wide = {name: code for name, code in kernels.items() if re.search("forward|backward|moments|group", name)}
+        wide = {name: code for name, code in kernels.items() if re.search("forward|norm_sums|gradients|moments|group", name)}
         assert len(wide) == KERNELS
         for name, code in wide.items():
             if re.search(ANY_GROUPS, name):
                 continue
-            bits = 64 if re.search(rf"{EIGHT_GROUPS}|backward.*CombineG2", name) else 128
+            bits = 64 if re.search(rf"{EIGHT_GROUPS}|(norm_sums|gradients).*CombineG2", name) else 128
             assert re.search(rf"LDG\S*\.{bits}", code), f"sm_{arch}: {name} has no loads of {bits} bits"

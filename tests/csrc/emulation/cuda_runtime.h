@@ -191,6 +191,7 @@ template <class T> void __stcs(T* target, T value) {
   emulation::trace.add(target, -static_cast<int>(sizeof(T)));
   *target = value;
 }
+inline float __fdividef(float a, float b) { return a / b; }
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 
 using cudaStream_t = void*;
