@@ -1,16 +1,19 @@
 """Triton kernels, registered as `torch.ops.fastladder_triton`. Installed as `fastladder.kernels`.
 
-One file a family, each with its kernels and the functions that launch them; `tiles`, `grouping_tiles` and
-`normalization` are what these share. On a CPU the kernels run under Triton's interpreter (TRITON_INTERPRET=1).
+A family's file has its operators: kernels, and the functions that launch them. `tiles`, `statistics` and
+`preactivation` are what lstm_gates and gated_combine share; G3, which has kernels of another kind than G1 and G2, is in
+`gated_combine_g3`. The kernels of grouping are in `grouping_evidence` and `grouping_mixture`, over `grouping_tiles`.
+
+On a CPU the kernels run under Triton's interpreter (TRITON_INTERPRET=1).
 """
 
 import torch
 
-from fastladder.kernels import gated_combine, grouping, lstm_gates
+from fastladder.kernels import gated_combine, gated_combine_g3, grouping, lstm_gates
 from fastladder.ops import registration
 
 NAMESPACE = "fastladder_triton"
-FAMILIES = (lstm_gates, gated_combine, grouping)
+FAMILIES = (lstm_gates, gated_combine, gated_combine_g3, grouping)
 
 # Library.impl costs a third of a call through torch.library.custom_op.
 _library = torch.library.Library(NAMESPACE, "DEF")

@@ -4,10 +4,18 @@ Data lies in memory as (N, P) and groups as (N, K, P), contiguous. A program han
 sample, with all of their groups: a tile (G, B), whose G is K rounded up to a power of two.
 """
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
+import torch
 import triton
 import triton.language as tl
+from torch import Tensor
+
+from fastladder.kernels.tiles import WARPS, launch
+
+THREAD_ELEMENTS = 8  # of a tile: 16 bytes in the narrow dtypes; with twice as many a thread needs up to 189 registers
+TAU = tl.constexpr(2 * math.pi)  # on the right of a product, as the interpreter needs it
 
 
 class Tile(NamedTuple):
@@ -93,3 +101,54 @@ def logsumexp(x):
     largest = tl.max(x, axis=0, keep_dims=True)
     largest = tl.where(tl.abs(largest) == float("inf"), 0.0, largest)  # which would leave NaN of its own
     return largest + tl.log(total(tl.exp(x - largest)))
+
+
+@triton.jit
+def exponents(x, z, s, tile):
+    """e with a_k ~ exp(e_k), -inf for what is no group."""
+    d = x - z
+    return tl.where(tile.mask, -d * d / (2.0 * s), float("-inf"))
+
+
+class Blocks(NamedTuple):
+    """The blocks that activations (N, K, *D) are cut into."""
+
+    samples: int
+    groups: int
+    pixels: int
+    block_groups: int
+    block_pixels: int
+
+    @classmethod
+    def of(cls, leader: Tensor) -> "Blocks":
+        samples, groups, *data = leader.shape
+        pixels, block_groups = math.prod(data), triton.next_power_of_2(groups)
+        widest = WARPS * 32 * THREAD_ELEMENTS // block_groups
+        return cls(samples, groups, pixels, block_groups, min(triton.next_power_of_2(max(pixels, 1)), widest))
+
+    @property
+    def per_sample(self) -> int:
+        return triton.cdiv(self.pixels, self.block_pixels)
+
+    def launch(self, kernel: Any, leader: Tensor, *arguments: Any, **options: Any) -> None:
+        """Runs `kernel`, one program a block, on the device of `leader`; its last argument is how many pixels are."""
+        launch(
+            kernel,
+            leader,
+            self.samples * self.per_sample,
+            *arguments,
+            self.pixels,
+            groups=self.groups,
+            block_groups=self.block_groups,
+            block_pixels=self.block_pixels,
+            num_warps=WARPS,
+            **options,
+        )
+
+    def partials(self, leader: Tensor) -> Tensor:
+        """Room for one number of every program."""
+        return leader.new_empty(self.samples, self.per_sample, dtype=torch.float32)
+
+
+def contiguous(*tensors: Tensor | None) -> list[Any]:
+    return [None if tensor is None else tensor.contiguous() for tensor in tensors]

@@ -7,13 +7,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from fastladder.kernels.normalization import (
+from fastladder.kernels.preactivation import (
     Normalization,
     backpropagate,
     preactivation,
     run_backward,
-    statistics,
 )
+from fastladder.kernels.statistics import statistics
 from fastladder.kernels.tiles import Layout, append, load_part, locate, store_part
 from fastladder.ops.registration import empty_like_layout, in_layout_of
 
@@ -32,14 +32,14 @@ def tanh(x):
 @triton.jit
 def cell_step(projections, cell, normalization, tile, norm: tl.constexpr, channels_last: tl.constexpr):
     """The gates i, f, g, o, the cell before and after the step, and the four parts of xhat."""
-    gates = ()
-    normalized = ()
+    gates: tl.tuple = ()
+    xhat: tl.tuple = ()
     for part in tl.static_range(4):
-        a, xhat = preactivation(projections, normalization, tile, part, 4, norm, channels_last)
+        a, own_xhat = preactivation(projections, normalization, tile, part, 4, norm, channels_last)
         gates = append(gates, tanh(a) if part == 2 else tl.sigmoid(a))
-        normalized = append(normalized, xhat)
+        xhat = append(xhat, own_xhat)
     old_cell = load_part(cell, tile, 0, 1)
-    return gates, old_cell, gates[1] * old_cell + gates[0] * gates[2], normalized
+    return gates, old_cell, gates[1] * old_cell + gates[0] * gates[2], xhat
 
 
 @triton.jit(do_not_specialize=["rows", "rows_per_sample"])
@@ -85,7 +85,7 @@ def lstm_gates_backward_kernel(
 ):
     writes: tl.constexpr = projection_gradients is not None
     tile = locate(rows, columns, rows_per_sample, channels_last, writes, block_rows, block_columns)
-    gates, old_cell, updated, normalized = cell_step(projections, cell, normalization, tile, norm, channels_last)
+    gates, old_cell, updated, xhat = cell_step(projections, cell, normalization, tile, norm, channels_last)
     i, f, g, o = gates
     d_cell = tl.zeros_like(updated)
     d_output = tl.zeros_like(updated)
@@ -99,11 +99,11 @@ def lstm_gates_backward_kernel(
     d_input = d_cell * g * i * (1.0 - i)
     d_forget = d_cell * old_cell * f * (1.0 - f)
     d_candidate = d_cell * i * (1.0 - g * g)
-    d = (d_input, d_forget, d_candidate, d_output)
+    grad_a = (d_input, d_forget, d_candidate, d_output)
     if writes:
         store_part(cell_gradient, d_cell * f, tile, 0, 1)
     backpropagate(
-        d, normalized, projection_gradients, normalization, sums, partials, inverse_count, tile, norm, channels_last
+        grad_a, xhat, projection_gradients, normalization, sums, partials, inverse_count, tile, norm, channels_last
     )
 
 
