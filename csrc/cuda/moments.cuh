@@ -9,7 +9,7 @@ struct Moments {
   float count, mean, squares;
 
   // Chan, Golub and LeVeque 1983.
-  FASTLADDER_FORMULA void merge(const Moments& other) {
+  __device__ __forceinline__ void merge(const Moments& other) {
     if (other.count == 0.0f) return;
     const float total = count + other.count, delta = other.mean - mean, share = __fdividef(other.count, total);
     squares += other.squares + delta * delta * count * share;
