@@ -61,7 +61,9 @@ def test_every_kernel_has_wide_loads(cubins: dict[str, Path]) -> None:
     """16 bytes; those that keep most in registers take 8, and any number of groups is read again for every sum."""
     for arch, cubin in cubins.items():
         kernels = {code.split()[0]: code for code in inspect("-sass", cubin).split("Function :")[1:]}
-        wide = {name: code for name, code in kernels.items() if re.search("forward|norm_sums|gradients|moments|group", name)}
+        wide = {
+            name: code for name, code in kernels.items() if re.search("forward|norm_sums|gradients|moments|group", name)
+        }
         assert len(wide) == KERNELS
         for name, code in wide.items():
             if re.search(ANY_GROUPS, name):
