@@ -3,20 +3,9 @@
 What the emulation cannot show is what the compiler for GPUs makes of them (test_cuda_build.py) and how fast they are.
 """
 
-import os
-import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 import torch
-from torch.utils.cpp_extension import include_paths, library_paths
 
-import fastladder  # noqa: F401 - declares the operators
-from fastladder.ops import registration
 from tests.ops.contract import (
     FLOOR,
     LAYOUTS,
@@ -28,64 +17,10 @@ from tests.ops.contract import (
     evaluate,
 )
 
-ROOT = Path(__file__).parents[2]
-ENGINES = {  # of every family, and where it stands
-    "lstm_gates": ("CudaPreactivationEngine", "preactivation_engine"),
-    "gated_combine": ("CudaPreactivationEngine", "preactivation_engine"),
-    "grouping": ("CudaGroupingEngine", "grouping_engine"),
-}
-NAMESPACE = "fastladder_emulated"
-COMPILER = shutil.which(os.environ.get("CXX", "g++"))
-
-pytestmark = [
-    pytest.mark.skipif(COMPILER is None, reason="no C++ compiler"),
-    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the emulation switches stacks as Linux does"),
-]
-
-
-def compiling(family: str, library: Path) -> subprocess.Popen[bytes]:
-    flags = ["-std=c++17", "-O1", "-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-Bsymbolic"]
-    engine, header = ENGINES[family]
-    flags += ["-w", "-DTORCH_TARGET_VERSION=0x020a000000000000", "-DUSE_CUDA=1"]
-    flags += [f"-DFAMILY={family}", f"-DENGINE={engine}", f"-DENGINE_HEADER={header}"]
-    includes = [ROOT / "tests" / "csrc" / "emulation", ROOT / "csrc", *include_paths()]
-    flags += [f"-I{path}" for path in includes] + [f"-L{path}" for path in library_paths()]
-    source = ROOT / "tests" / "csrc" / "emulation" / "operators.cpp"
-    return subprocess.Popen([str(COMPILER), *flags, str(source), "-ltorch_cpu", "-o", str(library)])
-
-
-@pytest.fixture(scope="module")
-def _emulated_operators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Compiles them and registers them, for CPU tensors, with the schemas, fakes and gradients of the real ones."""
-    folder = tmp_path_factory.mktemp("emulation")
-    libraries = [folder / f"{family}.so" for family in ENGINES]
-    compilers = [compiling(family, library) for family, library in zip(ENGINES, libraries, strict=True)]
-    assert [compiler.wait() for compiler in compilers] == [0] * len(ENGINES)
-    definitions = torch.library.Library(NAMESPACE, "DEF")
-    for definition in re.findall(r"library\.def\((.*?)\);", (ROOT / "csrc" / "schema.cpp").read_text(), re.DOTALL):
-        definitions.define("".join(re.findall(r'"(.*?)"', definition)))
-    for library in libraries:
-        torch.ops.load_library(library)
-    registration.attach(NAMESPACE)
-    yield
-    definitions._destroy()
-
-
-@pytest.fixture(autouse=True)
-def _emulated(_emulated_operators: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The public operators run on the emulated kernels; what these leave unwritten is NaN."""
-    for family in ENGINES:
-        module = sys.modules[f"fastladder.ops.{family}"]
-        monkeypatch.setattr(module, "select_backend", lambda *_: "native")
-        monkeypatch.setattr(module, "namespace", lambda _: getattr(torch.ops, NAMESPACE))
-    was = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(was)
-
+pytestmark = pytest.mark.usefixtures("emulation")
 
 every_row = pytest.mark.parametrize("row", ROWS + MIXED_ROWS, ids=lambda row: row.name)
-VARIED = [  # one of each kind, for what is slow to emulate
+VARIED = [  # one of each kind, for tests that are slow to emulate
     row
     for row in ROWS + MIXED_ROWS
     if row.name.startswith(("lstm_gates-J=3", "combine_g2-norm", "combine_g1", "group_evidence", "group_mixture"))
@@ -134,8 +69,8 @@ def test_unused_outputs(row: Row) -> None:
 
 @normalized_rows
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
-def test_many_items_of_work(row: Row, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Statistics in many segments, several waves of samples, blocks that wait for each other; a mean far from zero."""
+def test_many_chunks_and_segments(row: Row, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statistics in many segments, samples in several chunks; a mean far from zero."""
     monkeypatch.setenv("EMULATED_CACHE_BYTES", "4096")
     for shape in ((6, 4, 24, 26), (3, 136, 6, 6)):
         inputs = row.inputs(shape, layout=layout)
@@ -156,7 +91,7 @@ def test_any_number_of_groups(row: Row, groups: int, dtype: torch.dtype) -> None
 @varied_rows
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
 def test_many_small_samples(row: Row, layout: str) -> None:
-    """Several samples a unit; more partial sums than one block adds up."""
+    """Several samples in one block, and more partial sums than one block adds up."""
     assert_as_good_as_reference(row, row.inputs((270, 4, 2, 2), layout=layout), floor=2 * FLOOR)
 
 

@@ -81,3 +81,24 @@ def test_registered_operator_checks_the_dtype_of_the_state(of_projections, of_ce
     cell = torch.zeros(1, 1, dtype=of_cell, device=device)
     with pytest.raises(RuntimeError, match=f"cell: got dtype .*, needs {needs} like the projections"):
         namespace(backend).lstm_gates([gates(of_projections, device)], cell, None, None, "none", 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("of_projections", "of_cell", "needs"),
+    [
+        (torch.float32, torch.bfloat16, r"torch.float32 like projections\[0\]$"),
+        (torch.float32, torch.float64, r"torch.float32 like projections\[0\]$"),
+        (torch.float64, torch.float32, r"torch.float64 like projections\[0\]$"),
+        (torch.bfloat16, torch.float16, r"torch.bfloat16 like projections\[0\], or torch.float32$"),
+        (torch.float16, torch.float64, r"torch.float16 like projections\[0\], or torch.float32$"),
+    ],
+)
+def test_dtype_of_a_state(of_projections, of_cell, needs):
+    with pytest.raises(TypeError, match=f"^cell: got dtype {of_cell}, needs {needs}"):
+        ops.lstm_gates(torch.zeros(2, 12, dtype=of_projections), torch.zeros(2, 3, dtype=of_cell))
+
+
+def test_projections_of_several_dtypes():
+    narrow, wide = torch.zeros(2, 12, dtype=torch.bfloat16), torch.zeros(2, 12)
+    with pytest.raises(TypeError, match=r"^projections\[1\]: got dtype torch.float32, needs torch.bfloat16 like proj"):
+        ops.lstm_gates([narrow, wide], torch.zeros(2, 3))

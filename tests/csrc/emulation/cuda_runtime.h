@@ -1,5 +1,5 @@
 // Just enough of CUDA to run the kernels on a CPU. Every thread of a block is a fiber that gives way at barriers and
-// shuffles; blocks run side by side on a few threads of the operating system, so that blocks that wait for each other do.
+// shuffles; blocks run side by side on a few threads of the operating system.
 #pragma once
 
 #include <algorithm>
@@ -34,7 +34,7 @@ inline thread_local dim3 threadIdx, blockIdx, gridDim;
 
 namespace emulation {
 
-// From the environment: a small device shows several waves, and a large one many blocks.
+// From the environment: a small cache makes several chunks, and many processors make many blocks.
 inline int setting(const char* name, int otherwise) {
   const char* value = std::getenv(name);
   return value ? std::atoi(value) : otherwise;
@@ -114,7 +114,7 @@ inline void run_block(Block& own, dim3 index, dim3 grid) {
     }
 }
 
-// What kernels loaded and stored by the intrinsics below, and how many launches there were: for test_launches.py.
+// The numbers that kernels loaded and stored by the intrinsics below, and the number of launches: for test_launches.py.
 struct Access {
   const void* address;
   int32_t bytes;   // negative for a store
@@ -181,12 +181,8 @@ inline float __shfl_xor_sync(unsigned, float x, int distance) {
   return exchanged[lane ^ distance];
 }
 
-inline void __threadfence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
-inline int atomicAdd(int* target, int value) { return __atomic_fetch_add(target, value, __ATOMIC_SEQ_CST); }
-inline void __nanosleep(unsigned) { std::this_thread::yield(); }
 template <class T> T __ldg(const T* source) { return emulation::traced_load(source); }
 template <class T> T __ldcs(const T* source) { return emulation::traced_load(source); }
-template <class T> T __ldcg(const T* source) { return emulation::traced_load(source); }
 template <class T> void __stcs(T* target, T value) {
   emulation::trace.add(target, -static_cast<int>(sizeof(T)));
   *target = value;
@@ -205,12 +201,6 @@ struct cudaLaunchConfig_t {
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   *value = attribute == cudaDevAttrMultiProcessorCount ? emulation::setting("EMULATED_PROCESSORS", 2)
                                                        : emulation::setting("EMULATED_CACHE_BYTES", 1 << 16);
-  return 0;
-}
-
-inline cudaError_t cudaMemsetAsync(void* target, int value, size_t bytes, cudaStream_t) {
-  ++emulation::trace.launches;
-  std::memset(target, value, bytes);
   return 0;
 }
 

@@ -1,4 +1,4 @@
-"""Every error names the argument, what came and what is needed."""
+"""Errors of the grouping family name the argument, what came and what is needed."""
 
 import math
 from functools import partial
@@ -7,50 +7,6 @@ import pytest
 import torch
 
 from fastladder import ops
-
-LATERAL, WEIGHTS = torch.zeros(2, 3, 5), torch.zeros(10, 3)
-
-
-@pytest.mark.parametrize(
-    ("changed", "error", "message"),
-    [
-        ({"lateral": [0.0]}, TypeError, "lateral: got list, needs a tensor"),
-        ({"lateral": torch.zeros(3)}, ValueError, r"lateral: got shape \(3,\), needs \(N, C, \*S\)"),
-        ({"lateral": LATERAL.int()}, TypeError, "lateral: got dtype torch.int32, needs one of torch.float32"),
-        ({"top": LATERAL[:1]}, ValueError, r"top: got shape \(1, 3, 5\), needs \(2, 3, 5\) to go with lateral"),
-        ({"top": LATERAL.double()}, TypeError, "top: got dtype torch.float64, needs torch.float32 like lateral"),
-        ({"top": LATERAL.to("meta")}, ValueError, "top: got device meta, needs cpu like lateral"),
-        ({"weights": WEIGHTS[:5]}, ValueError, r"weights: got shape \(5, 3\), needs \(10, 3\) to go with lateral"),
-        ({"weights": WEIGHTS.to("meta")}, ValueError, "weights: got device meta, needs cpu like lateral"),
-        ({"squash_gate": 1}, TypeError, "squash_gate: got 1, needs True or False"),
-    ],
-)
-def test_ladder_combine(changed, error, message):
-    arguments = {"lateral": LATERAL, "top": LATERAL, "weights": WEIGHTS} | changed
-    with pytest.raises(error, match=f"^{message}"):
-        ops.ladder_combine(**arguments)
-
-
-@pytest.mark.parametrize(
-    ("of_projections", "of_cell", "needs"),
-    [
-        (torch.float32, torch.bfloat16, r"torch.float32 like projections\[0\]$"),
-        (torch.float32, torch.float64, r"torch.float32 like projections\[0\]$"),
-        (torch.float64, torch.float32, r"torch.float64 like projections\[0\]$"),
-        (torch.bfloat16, torch.float16, r"torch.bfloat16 like projections\[0\], or torch.float32$"),
-        (torch.float16, torch.float64, r"torch.float16 like projections\[0\], or torch.float32$"),
-    ],
-)
-def test_dtype_of_a_state(of_projections, of_cell, needs):
-    with pytest.raises(TypeError, match=f"^cell: got dtype {of_cell}, needs {needs}"):
-        ops.lstm_gates(torch.zeros(2, 12, dtype=of_projections), torch.zeros(2, 3, dtype=of_cell))
-
-
-def test_projections_of_several_dtypes():
-    narrow, wide = torch.zeros(2, 12, dtype=torch.bfloat16), torch.zeros(2, 12)
-    with pytest.raises(TypeError, match=r"^projections\[1\]: got dtype torch.float32, needs torch.bfloat16 like proj"):
-        ops.lstm_gates([narrow, wide], torch.zeros(2, 3))
-
 
 DATA, GROUPS = torch.zeros(2, 5), torch.zeros(2, 3, 5)
 CALLS = {
@@ -71,7 +27,7 @@ def having(argument):
 
 @pytest.mark.parametrize(("operator", "arguments"), CALLS.items(), ids=CALLS)
 def test_groups(operator, arguments):
-    """The data (N, *D) and two activations (N, K, *D), the first of which all else goes with."""
+    """The data (N, *D) and two activations (N, K, *D); all other arguments must match the first of these."""
     call = partial(getattr(ops, operator), **arguments)
     data, leader, other = list(arguments)[:3]
     for groups in (0, 33):
