@@ -85,9 +85,10 @@ def save_checkpoint(trainer: Trainer, path: Path) -> None:
 
 
 class BestCheckpoint(Checkpoint):
-    """Keeps one checkpoint: of the epoch with the least cost in validation.
+    """Keeps one checkpoint: that of the epoch with the least cost in validation.
 
-    What the least was is read off the record, which goes wherever the run is moved to.
+    Lightning's ModelCheckpoint keeps the least cost under the path of its folder, and forgets it when a run is moved;
+    here it is read off the record.
     """
 
     def __init__(self, path: Path, record: RunRecord) -> None:
@@ -100,7 +101,9 @@ class BestCheckpoint(Checkpoint):
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps one checkpoint: of the start of the training, and then of the end of every epoch.
+    """Keeps one checkpoint: that of the start of the training, and then that of the end of every epoch.
+
+    Lightning's ModelCheckpoint writes none at the start, to which an interrupted first epoch has to go back.
 
     An interrupted epoch is done again from its start, with the same trajectories in the same order, so that a resumed
     run comes to the numbers of an unbroken one.
@@ -119,6 +122,8 @@ class LastCheckpoint(Checkpoint):
 
 class Deadline(Callback):
     """Ends a training after the first epoch that ends too late.
+
+    Lightning's Timer counts the time of all runs of a training together, and does not say that it was the time.
 
     Args:
         minutes: from now.
@@ -153,7 +158,10 @@ class LeaveProcessGroup(Callback):
 
 
 class TrainingProgress(Callback):
-    """One progress bar for the whole training, with the cost and the time left; in a file, one line for every epoch."""
+    """One progress bar for the whole training, with the cost and the time left; in a file, one line for every epoch.
+
+    Lightning's RichProgressBar begins anew with every epoch, and writes nothing to a file.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console = console

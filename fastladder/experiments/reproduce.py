@@ -14,6 +14,7 @@ from fastladder.experiments.report import results_table, write_report
 from fastladder.experiments.results import Result, check_configuration, read_result, result_path, write_result
 from fastladder.experiments.tables import TABLES, Attempt, Row, Table, find_table
 from fastladder.experiments.training import open_folder
+from fastladder.experiments.yaml_files import dump_yaml
 
 
 def reproduce_command(arguments: list[str]) -> int:
@@ -26,6 +27,10 @@ def reproduce_command(arguments: list[str]) -> int:
         raise RunError(f"seeds: got {options.seeds}, needs 1 or more")
     if options.time_budget is not None and not options.time_budget >= 0:
         raise RunError(f"time-budget: got {options.time_budget}, needs 0 or more minutes")
+    if options.print_config is not None:
+        configuration = table.configuration(table.row(options.print_config), options.scale, seed=0)
+        print(dump_yaml(configuration), end="")
+        return 0
     rows = [table.row(name) for name in options.row] if options.row else list(table.rows)
     for row in rows:
         table.experiment.check_data_arguments(
@@ -65,6 +70,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument("--results", type=user_path, default="results", help="folder of the results")
     parser.add_argument("--report", type=user_path, default="RESULTS.md", help="file with the tables of all results")
     parser.add_argument("--overwrite", action="store_true", help="train all over, and replace any result")
+    parser.add_argument("--print-config", type=str | None, metavar="ROW", help="print what a row is trained with, only")
     add_data_arguments(parser)
     return parser
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -31,6 +30,7 @@ from fastladder.experiments.checkpoints import WholeCheckpoints
 from fastladder.experiments.errors import NonFiniteCostError, RunError
 from fastladder.experiments.experiment import Experiment
 from fastladder.experiments.files import DISK, WriteError, write
+from fastladder.experiments.yaml_files import dump_yaml
 
 # What a resumed run may have otherwise: where it runs, and what runs from before have although it had no effect. All
 # else decides the numbers.
@@ -212,7 +212,7 @@ def train(
     folder.open()
     if trainer.is_global_zero:
         described = {"experiment": record.experiment, **record.configuration}
-        write(folder.configuration, yaml.safe_dump(described, sort_keys=False))
+        write(folder.configuration, dump_yaml(described))
     try:
         with interruptible(trainer), quiet_threads():
             trainer.fit(task, data, ckpt_path=folder.last if resume else None, weights_only=True)

@@ -77,3 +77,13 @@ def _lines(path: Path, root: yaml.Node) -> dict[str, int]:
             lines[name] = line
             waiting.append((f"{name}.", value))
     return lines
+
+
+def dump_yaml(configuration: dict[str, Any]) -> str:
+    """A configuration as YAML, in its own order, and in full also where one value stands in it twice."""
+    return yaml.dump(configuration, Dumper=_PlainDumper, sort_keys=False)
+
+
+class _PlainDumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
