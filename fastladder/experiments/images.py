@@ -4,7 +4,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -19,6 +18,7 @@ from fastladder.data import (
     split_digits,
     texture_splits,
 )
+from fastladder.experiments.data import BatchedData
 from fastladder.experiments.seeding import mixed
 
 TEST_BATCH = 1000  # the paper's code has batches of so many, whose statistics batch normalisation takes
@@ -60,10 +60,8 @@ class GroupedDataset(Dataset[GroupedBatch]):
         return GroupedBatch(image[indices], groups[indices], None if labels is None else labels[indices])
 
 
-class GroupedData(LightningDataModule):
+class GroupedData(BatchedData):
     """Batches of images of shapes or textured digits.
-
-    Order and batches depend on the seed and the epoch alone, so that a resumed run sees what an unbroken one sees.
 
     Args:
         dataset: "shapes", three binary shapes; "textures1" or "textures2", one or two textured digits; "digits", digits
@@ -105,31 +103,24 @@ class GroupedData(LightningDataModule):
         self.batch_size, self.seed = batch_size, seed
 
     def setup(self, stage: str) -> None:
-        device = self.trainer.strategy.root_device if self.trainer else "cpu"
-        self.train, self.valid, self.test = (GroupedDataset(part, device) for part in self.splits)
+        self.train, self.valid, self.test = (GroupedDataset(part, self.data_device) for part in self.splits)
 
     def train_dataloader(self) -> DataLoader[GroupedBatch]:
         """One epoch: all training images once, its last batch left out if it would be smaller."""
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(mixed(self.seed, epoch)))
+        generator = torch.Generator().manual_seed(mixed(self.seed, self.epoch))
+        order = torch.randperm(len(self.train), generator=generator)
         whole = len(order) - len(order) % self.batch_size
-        return self._loader(self.train, order[:whole], self.batch_size)
+        return self.loader(self.train, order[:whole].split(self.batch_size))
 
     def val_dataloader(self) -> DataLoader[GroupedBatch]:
-        return self._loader(self.valid, torch.arange(len(self.valid)), TEST_BATCH)
+        return self.loader(self.valid, torch.arange(len(self.valid)).split(TEST_BATCH))
 
     def test_dataloader(self) -> DataLoader[GroupedBatch]:
-        return self._loader(self.test, torch.arange(len(self.test)), TEST_BATCH)
+        return self.loader(self.test, torch.arange(len(self.test)).split(TEST_BATCH))
 
     def fingerprints(self) -> dict[str, str]:
         """The sha256 of images, groups and labels of train, valid and test."""
         return {name: part.fingerprint() for name, part in self.splits._asdict().items()}
-
-    def _loader(self, dataset: GroupedDataset, order: Tensor, size: int) -> DataLoader[GroupedBatch]:
-        """Loads this process's part of every batch, made in one go."""
-        rank, count = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        parts = [part for batch in order.split(size) if len(part := batch[rank::count])]
-        return DataLoader(dataset, batch_size=None, sampler=parts)
 
 
 def image_shape(dataset: str = "shapes", source: str = "mnist", **others: Any) -> tuple[int, int]:

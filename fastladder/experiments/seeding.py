@@ -1,4 +1,4 @@
-"""What a run's chance comes from."""
+"""Where a run's random numbers come from."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +7,10 @@ import numpy as np
 from lightning.pytorch import seed_everything
 
 from fastladder.experiments.errors import RunError
+
+# Of what is drawn for validation and for the test: the same for every run. What is drawn for training depends on its
+# own seed.
+VALID_SEED, TEST_SEED = 1_000_001, 1_000_002
 
 
 @contextmanager

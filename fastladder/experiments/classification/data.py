@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from fastladder.data import Digits, balanced_draw
+from fastladder.experiments.data import check_labels, draw
 from fastladder.experiments.images import GroupedData, GroupedDataset
-from fastladder.experiments.occluded_moving_digits.data import draw
 from fastladder.experiments.seeding import mixed
 
 
@@ -19,7 +19,7 @@ class LabelledBatch(NamedTuple):
     Attributes:
         image: (N, H, W) float32 in [0, 1].
         label: (N, L) int64, the L = 1 or 2 digits of each.
-        unlabelled: (N, H, W), other images, whose labels are not told; None where there are none.
+        unlabelled: (N, H, W), other images, whose labels are not known; None: there are none.
     """
 
     image: Tensor
@@ -51,9 +51,6 @@ class LabelledDataset(Dataset[LabelledBatch]):
 class LabelledData(GroupedData):
     """Batches of digits with their labels.
 
-    Order, batches and the choice of labels depend on the seed and the epoch alone, so that a resumed run sees what an
-    unbroken one sees.
-
     Args:
         dataset, source, sizes, folder, download: as for `GroupedData`.
         batch_size: labelled images in a batch, over all processes; of unlabelled ones there are as many.
@@ -76,8 +73,7 @@ class LabelledData(GroupedData):
     ) -> None:
         if dataset == "shapes":
             raise ValueError('dataset: got "shapes", needs "digits", "textures1" or "textures2", which have labels')
-        if unlabelled and labels is None:
-            raise ValueError("unlabelled: got True, needs a number of labels: without one, all images have theirs")
+        check_labels(labels, unlabelled)
         super().__init__(dataset, source, sizes, batch_size, folder=folder, download=download, seed=seed)
         self.unlabelled = unlabelled
         train = self.splits.train
@@ -92,16 +88,12 @@ class LabelledData(GroupedData):
 
         Where only some images have a label, an epoch shows those again and again until it is as long.
         """
-        epoch, rank, count = 0, 0, 1
-        if self.trainer:
-            epoch, rank, count = self.trainer.current_epoch, self.trainer.global_rank, self.trainer.world_size
-        generator = torch.Generator().manual_seed(mixed(self.seed, epoch))
+        generator = torch.Generator().manual_seed(mixed(self.seed, self.epoch))
         everything = torch.arange(len(self.train))
         sources = [everything[self.labelled], *([everything] if self.unlabelled else [])]
         steps = len(everything) // self.batch_size
         orders = [draw(source, steps * self.batch_size, generator).view(steps, self.batch_size) for source in sources]
-        parts = [batch[:, rank::count] for batch in torch.stack(orders, 1)]
-        return DataLoader(LabelledDataset(self.train), batch_size=None, sampler=parts)
+        return self.loader(LabelledDataset(self.train), torch.stack(orders, 1))
 
     def training_images(self) -> tuple[Tensor, ...]:
         """All training images in order, in batches (N, H, W) that differ by at most one in size."""

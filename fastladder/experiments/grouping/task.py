@@ -3,53 +3,46 @@
 from typing import Literal
 
 import torch
-from lightning.pytorch import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim.lr_scheduler import PolynomialLR
+from typing_extensions import Unpack
 
-from fastladder.experiments.errors import check_finite
 from fastladder.experiments.grouping.metrics import adjusted_mutual_information
 from fastladder.experiments.images import GroupedBatch
-from fastladder.experiments.seeding import mixed
+from fastladder.experiments.seeding import TEST_SEED, VALID_SEED
+from fastladder.experiments.task import Task
 from fastladder.models import Tagger
-from fastladder.nn.tag import INITIAL_VARIANCE
+from fastladder.nn import TagOptions
 
-VALID_SEED, TEST_SEED = 1_000_001, 1_000_002  # of first masks and corruption: the same for every run
-JUDGED = 100  # images of a validation batch whose groups are scored, which takes longer than the network
+SCORED = 100  # images of a validation batch whose groups are scored, which takes longer than the network
+# For Shapes, as the paper trains them. The data sets have been checked, so that the values need not be.
+OPTIONS: TagOptions = {"likelihood": "bernoulli", "initial_mean": 0.26, "validate": False}
 
 
-class TaggerTask(LightningModule):
+class TaggerTask(Task):
     """A Tagger that learns to denoise (Greff et al., 2016, Eq. 1).
 
     cost = mean over iterations, images and pixels of the negative log likelihood, in nats
 
-    It is judged by that cost in every iteration, of corrupted images, and by the adjusted mutual information of its
-    groups in every iteration, of images as they are.
+    It is evaluated by that cost in every iteration, of corrupted images, and by the adjusted mutual information of its
+    groups in every iteration, of images without noise.
 
     Args:
         data_shape: of an image.
-        widths, groups, iterations, likelihood, noise, initial_mean, initial_variance, delta, legacy_variance, norm,
-            top_activation: as for `fastladder.models.Tagger`.
+        widths, norm, top_activation: as for `fastladder.models.Tagger`.
         learning_rate: of Adam, at the start.
-        schedule: "constant", as in the paper, or "linear": it falls in a line to 0 over the run.
+        schedule: "constant", as in the paper, or "linear": it falls linearly to 0 over the run.
         test_groups: K in the test.
         test_iterations: T in the test.
         seed: of first masks and corruption.
+        options: others of `fastladder.models.Tagger`, with the defaults of `OPTIONS` where these name them.
     """
+
+    progress_score = ("ami", "AMI {:.2f}")
 
     def __init__(
         self,
         data_shape: tuple[int, ...] = (20, 20),
         widths: tuple[int, ...] = (2000, 1000, 500),
-        groups: int = 4,
-        iterations: int = 3,
-        likelihood: Literal["gaussian", "bernoulli"] = "bernoulli",
-        noise: float = 0.2,
-        initial_mean: float = 0.26,
-        initial_variance: float = INITIAL_VARIANCE,
-        delta: Literal["residual", "weighted", "gradient"] = "residual",
-        legacy_variance: bool = False,
         norm: Literal["batch", "layer"] = "layer",
         top_activation: Literal["softmax", "relu"] = "softmax",
         learning_rate: float = 4e-4,
@@ -57,81 +50,45 @@ class TaggerTask(LightningModule):
         test_groups: int = 4,
         test_iterations: int = 5,
         seed: int = 0,
+        **options: Unpack[TagOptions],
     ) -> None:
-        super().__init__()
-        if not 0 < learning_rate < float("inf"):
-            raise ValueError(f"learning_rate: got {learning_rate}, needs a number above 0")
-        self.learning_rate, self.schedule, self.seed = learning_rate, schedule, seed
+        super().__init__(learning_rate, decay={"constant": 0.0, "linear": 1.0}[schedule])
+        self.seed = seed
         self.test_options = {"groups": test_groups, "iterations": test_iterations}
-        self.network = Tagger(
-            data_shape,
-            widths,
-            groups=groups,
-            iterations=iterations,
-            likelihood=likelihood,
-            noise=noise,
-            initial_mean=initial_mean,
-            initial_variance=initial_variance,
-            delta=delta,
-            legacy_variance=legacy_variance,
-            norm=norm,
-            top_activation=top_activation,
-            validate=False,  # the data sets have been checked
-        )
+        options = {**OPTIONS, **options}
+        self.network = Tagger(data_shape, widths, norm=norm, top_activation=top_activation, **options)
 
     @property
     def evaluated(self) -> Tagger:
-        """The network that is judged."""
+        """The network that is evaluated."""
         return self.network
 
     def on_train_epoch_start(self) -> None:
         # By the epoch, so that a resumed run draws what an unbroken one draws.
-        self.chance = self._chance(self.seed, self.current_epoch)
+        self.training_generator = self.generator(self.seed, self.current_epoch)
 
     def training_step(self, batch: GroupedBatch, index: int) -> Tensor:
-        cost = self.network(batch.image, generator=self.chance).cost
-        check_finite(cost, "train", self)
-        self._report("train", {"cost": cost.detach()}, batch)
+        cost = self.network(batch.image, generator=self.training_generator).cost
+        self.report("train", {"cost": cost}, len(batch.image))
         return cost
 
     def validation_step(self, batch: GroupedBatch, index: int) -> None:
-        chance = self._chance(VALID_SEED, index)
-        scores = {"cost": self.network(batch.image, corrupt=True, generator=chance).costs[-1].mean()}
-        few = batch._replace(image=batch.image[:JUDGED], groups=batch.groups[:JUDGED])
-        scores["ami"] = self._agreement(few, chance)[-1]
-        self._report("valid", scores, batch)
+        generator = self.generator(VALID_SEED, index)
+        scores = {"cost": self.network(batch.image, corrupt=True, generator=generator).costs[-1].mean()}
+        few = batch._replace(image=batch.image[:SCORED], groups=batch.groups[:SCORED])
+        scores["ami"] = self._agreement(few, generator)[-1]
+        self.report("valid", scores, len(batch.image))
 
     def test_step(self, batch: GroupedBatch, index: int) -> None:
-        chance = self._chance(TEST_SEED, index)
-        costs = self.network(batch.image, corrupt=True, generator=chance, **self.test_options).costs.mean(1)
-        agreement = self._agreement(batch, chance, **self.test_options)
+        generator = self.generator(TEST_SEED, index)
+        costs = self.network(batch.image, corrupt=True, generator=generator, **self.test_options).costs.mean(1)
+        agreement = self._agreement(batch, generator, **self.test_options)
         scores = {f"cost_{iteration}": cost for iteration, cost in enumerate(costs, 1)}
-        self._report(
-            "test", scores | {f"ami_{iteration}": score for iteration, score in enumerate(agreement, 1)}, batch
-        )
+        scores |= {f"ami_{iteration}": score for iteration, score in enumerate(agreement, 1)}
+        self.report("test", scores, len(batch.image))
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = torch.optim.Adam(self.network.parameters(), self.learning_rate)
-        if self.schedule == "constant":
-            return optimizer
-        schedule = PolynomialLR(optimizer, total_iters=int(self.trainer.estimated_stepping_batches), power=1)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def _agreement(self, batch: GroupedBatch, chance: torch.Generator, **options: int) -> list[Tensor]:
+    def _agreement(self, batch: GroupedBatch, generator: torch.Generator, **options: int) -> list[Tensor]:
         """The adjusted mutual information of every iteration, over images of which any pixel is scored."""
-        masks = self.network(batch.image, generator=chance, corrupt=False, **options).masks
+        masks = self.network(batch.image, generator=generator, corrupt=False, **options).masks
         scored = (batch.groups > 0).flatten(1).any(1)
         return [adjusted_mutual_information(mask[scored], batch.groups[scored]).mean() for mask in masks]
-
-    def _chance(self, seed: int, position: int) -> torch.Generator:
-        """A source of chance of its own, another one on every process."""
-        return torch.Generator(self.device).manual_seed(mixed(seed, position, self.global_rank))
-
-    def _report(self, part: str, scores: dict[str, Tensor], batch: GroupedBatch) -> None:
-        self.log_dict(
-            {f"{part}/{name}": score.float() for name, score in scores.items()},
-            batch_size=len(batch.image),
-            on_step=False,
-            on_epoch=True,
-            sync_dist=True,
-        )

@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -23,17 +22,13 @@ from fastladder.data import (
     mnist_splits,
     split_digits,
 )
+from fastladder.experiments.data import BatchedData, check_labels, draw
 from fastladder.experiments.errors import RunError
-
-# The sequences to choose by and to report on are the same for every run. Those to learn from depend on its seed.
-VALID_SEED, TEST_SEED = 1_000_001, 1_000_002
+from fastladder.experiments.seeding import TEST_SEED, VALID_SEED
 
 
-class MovingDigitsData(LightningDataModule):
+class MovingDigitsData(BatchedData):
     """Batches of occluded moving digits, every digit as often as any other.
-
-    The batches depend on the seed and the epoch alone, so that a resumed run sees what an unbroken one sees. Several
-    processes share each batch, so that they see together what one process would.
 
     Args:
         source: "bundled", the 8 x 8 digits of scikit-learn on 20 x 20, or "mnist", halved to 14 x 14 on 32 x 32 as in
@@ -70,8 +65,7 @@ class MovingDigitsData(LightningDataModule):
         for name, value in dict(batch_size=batch_size, sequences_per_digit=sequences_per_digit).items():
             if value < 1:
                 raise ValueError(f"{name}: got {value}, needs 1 or more")
-        if unlabelled and labels is None:
-            raise ValueError("unlabelled: got True, needs a number of labels: without one, all digits have theirs")
+        check_labels(labels, unlabelled)
         if unlabelled and batch_size % 2:
             raise ValueError(f"batch_size: got {batch_size}, needs an even number, half of it with labels")
         self.config, self.frames = sequences_of(source, view)
@@ -108,8 +102,7 @@ class MovingDigitsData(LightningDataModule):
         self.test = self._sequences(self.digits.test, TEST_SEED)
 
     def _sequences(self, digits: Digits, seed: int, labelled: Tensor | None = None) -> OccludedMovingDigits:
-        device = self.trainer.strategy.root_device if self.trainer else "cpu"
-        return self.dataset_type(digits, self.config, seed=seed, labelled=labelled, device=device)
+        return self.dataset_type(digits, self.config, seed=seed, labelled=labelled, device=self.data_device)
 
     def train_dataloader(self) -> DataLoader[MovingDigitSequence]:
         """One epoch: all training digits once, its last batch left out if it would be smaller.
@@ -117,46 +110,31 @@ class MovingDigitsData(LightningDataModule):
         Where only some digits have a label, an epoch shows those again and again until it is as long. The trainer asks
         for a new one every epoch.
         """
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        self.train.resample(epoch if self.resample else 0)
-        _, mixed = np.random.SeedSequence((self.seed, epoch)).generate_state(2)
-        generator = torch.Generator().manual_seed(int(mixed))
+        self.train.resample(self.epoch if self.resample else 0)
+        # The first number of this sequence draws the trajectories.
+        _, seed = np.random.SeedSequence((self.seed, self.epoch)).generate_state(2)
+        generator = torch.Generator().manual_seed(int(seed))
         everything = torch.arange(len(self.train))
         labelled = everything if self.labelled is None else everything[self.labelled]
         sources = [labelled, everything] if self.unlabelled else [labelled]
         share = self.batch_size // len(sources)
         steps = len(everything) // share
         parts = [draw(source, steps * share, generator).view(steps, share) for source in sources]
-        return self._loader(self.train, torch.cat(parts, 1))
+        return self.loader(self.train, torch.cat(parts, 1))
 
     def val_dataloader(self) -> DataLoader[MovingDigitSequence]:
-        return self._loader(self.valid, torch.arange(len(self.valid)).split(self.batch_size))
+        return self.loader(self.valid, torch.arange(len(self.valid)).split(self.batch_size))
 
     def test_dataloader(self) -> DataLoader[MovingDigitSequence]:
-        return self._loader(self.test, torch.arange(len(self.test)).split(self.batch_size))
+        return self.loader(self.test, torch.arange(len(self.test)).split(self.batch_size))
 
     def fingerprints(self) -> dict[str, str]:
         """The sha256 of everything that decides the sequences, for train, valid and test."""
         parts = {"train": self.train, "valid": self.valid, "test": self.test}
         return {name: dataset.fingerprint() for name, dataset in parts.items()}
 
-    def _loader(
-        self, dataset: OccludedMovingDigits, batches: Tensor | tuple[Tensor, ...]
-    ) -> DataLoader[MovingDigitSequence]:
-        """Loads this process's part of every batch, made in one go."""
-        rank, count = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        parts = [part for batch in batches if len(part := batch[rank::count])]
-        return DataLoader(dataset, batch_size=None, sampler=parts)
-
 
 def sequences_of(source: str = "bundled", view: str = "frames", **others: Any) -> tuple[MovingDigits, int]:
     """How digits move, and how many frames a sequence has, by the arguments of `MovingDigitsData`."""
     config = SMALL if source == "bundled" else PAPER
     return config, config.frames if view == "frames" else 1
-
-
-def draw(indices: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """`count` of the indices in random order, pass by pass, so that none comes twice before all have come once."""
-    passes = -(-count // len(indices))
-    orders = [torch.randperm(len(indices), generator=generator) for _ in range(passes)]
-    return indices[torch.cat(orders)[:count]]

@@ -3,16 +3,13 @@
 from collections.abc import Callable
 from typing import Any, Literal, cast
 
-import torch
-from lightning.pytorch import Callback, LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from lightning.pytorch import Callback
 from torch import Tensor
-from torch.optim.lr_scheduler import PolynomialLR
 
 from fastladder.data import SMALL, MovingDigitSequence
-from fastladder.experiments.errors import check_finite
 from fastladder.experiments.occluded_moving_digits.metrics import costs_and_scores
 from fastladder.experiments.schedules import HalvingSchedule, ReplayedSchedule
+from fastladder.experiments.task import Task
 from fastladder.models import (
     RLadder,
     rladder_occluded_digits,
@@ -34,7 +31,7 @@ NETWORKS: dict[str, Callable[..., Any]] = {
 }
 
 
-class MovingDigitsTask(LightningModule):
+class MovingDigitsTask(Task):
     """A network that classifies after the last frame and, with a decoder, predicts each frame from those before.
 
     cost = cross entropy + prediction_weight * mean over frames of the sum over pixels of the squared error
@@ -53,12 +50,14 @@ class MovingDigitsTask(LightningModule):
         classify: as there; False also leaves out its cost.
         prediction_weight: of the prediction in the cost.
         learning_rate: of Adam, at the start.
-        schedule: of the learning rate. "linear": it falls in a line to 0 over the run. "halving": it is halved when the
+        schedule: of the learning rate. "linear": it falls linearly to 0 over the run. "halving": it is halved when the
             validation error rises, as in the paper; see `HalvingSchedule`. A list: the rate of every epoch.
         least_learning_rate: the floor of "halving".
         teacher_decay: of a Mean Teacher, which is also what is evaluated; None: there is none.
         consistency_weight: of the consistency with the teacher in the cost, reached after a quarter of the run.
     """
+
+    progress_score = ("classification_error", "error {:.1f} %")
 
     def __init__(
         self,
@@ -79,11 +78,9 @@ class MovingDigitsTask(LightningModule):
         teacher_decay: float | None = None,
         consistency_weight: float = 100.0,
     ) -> None:
-        super().__init__()
-        rates = {"learning_rate": learning_rate, "least_learning_rate": least_learning_rate}
-        for name, value in rates.items():
-            if not 0 < value < float("inf"):
-                raise ValueError(f"{name}: got {value}, needs a number above 0")
+        super().__init__(learning_rate, decay=1.0 if schedule == "linear" else 0.0)
+        if not 0 < least_learning_rate < float("inf"):
+            raise ValueError(f"least_learning_rate: got {least_learning_rate}, needs a number above 0")
         weights = {"prediction_weight": prediction_weight, "consistency_weight": consistency_weight}
         for name, value in weights.items():
             if not 0 <= value < float("inf"):
@@ -98,7 +95,7 @@ class MovingDigitsTask(LightningModule):
             remedy = "--model.widths null takes the network's own"
             raise ValueError(f"widths: got {widths} for the network {network} ({error}); {remedy}") from None
         self.prediction_weight, self.consistency_weight = prediction_weight, consistency_weight
-        self.learning_rate, self.least_learning_rate, self.schedule = learning_rate, least_learning_rate, schedule
+        self.least_learning_rate, self.schedule = least_learning_rate, schedule
         self.network = RLadder(
             levels,
             (1, frame_size, frame_size),
@@ -111,11 +108,11 @@ class MovingDigitsTask(LightningModule):
             classify=classify,
         )
         self.teacher = None if teacher_decay is None else MeanTeacher(self.network, teacher_decay)
-        self.configure_callbacks()  # refuses a schedule that is none now, not when the training starts
+        self.configure_callbacks()  # refuses an impossible schedule now, not when the training starts
 
     @property
     def evaluated(self) -> RLadder:
-        """The network that is judged: the teacher's where there is one."""
+        """The network that is evaluated: the teacher's where there is a teacher."""
         return self.network if self.teacher is None else cast(RLadder, self.teacher.module)
 
     def training_step(self, batch: MovingDigitSequence, index: int) -> Tensor:
@@ -124,29 +121,22 @@ class MovingDigitsTask(LightningModule):
         if self.teacher is not None:
             ramp = self.trainer.estimated_stepping_batches / 4
             weight = self.consistency_weight * ramp_up(self.global_step / ramp)
-            answer = self.teacher(batch.observed)
-            scores["consistency"] = consistency(output.logits[:, -1], answer.logits[:, -1])
+            expected = self.teacher(batch.observed)
+            scores["consistency"] = consistency(output.logits[:, -1], expected.logits[:, -1])
             scores["cost"] = scores["cost"] + weight * scores["consistency"]
-        return self._report(scores, batch, "train")
+        self.report("train", scores, len(batch.label))
+        return scores["cost"]
 
     def validation_step(self, batch: MovingDigitSequence, index: int) -> None:
-        self._judge(batch, "valid")
+        self._evaluate("valid", batch)
 
     def test_step(self, batch: MovingDigitSequence, index: int) -> None:
-        self._judge(batch, "test")
+        self._evaluate("test", batch)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
         if self.teacher is not None:
             self.teacher.update(self.network)
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = torch.optim.Adam(self.network.parameters(), self.learning_rate)
-        if self.schedule != "linear":
-            return optimizer
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = PolynomialLR(optimizer, total_iters=steps, power=1)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def configure_callbacks(self) -> list[Callback]:
         if self.schedule == "linear":
@@ -156,18 +146,7 @@ class MovingDigitsTask(LightningModule):
             return [HalvingSchedule(f"valid/{error}", self.least_learning_rate)]
         return [ReplayedSchedule([float(rate) for rate in self.schedule])]
 
-    def _judge(self, batch: MovingDigitSequence, part: str) -> None:
+    def _evaluate(self, part: str, batch: MovingDigitSequence) -> None:
         output = self.evaluated(batch.observed)
-        self._report(costs_and_scores(output.logits, output.prediction, batch, self.prediction_weight), batch, part)
-
-    def _report(self, scores: dict[str, Tensor], batch: MovingDigitSequence, part: str) -> Tensor:
-        """Logs scores, averaged by the trainer over all batches and processes of the epoch, and answers the cost."""
-        check_finite(scores["cost"], part, self)
-        self.log_dict(
-            {f"{part}/{name}": score.detach() for name, score in scores.items()},
-            batch_size=len(batch.label),
-            on_step=False,
-            on_epoch=True,
-            sync_dist=True,
-        )
-        return scores["cost"]
+        scores = costs_and_scores(output.logits, output.prediction, batch, self.prediction_weight)
+        self.report(part, scores, len(batch.label))

@@ -98,7 +98,7 @@ def test_training_lowers_the_cost(folder):
 
 def test_a_cost_that_is_no_number_is_refused():
     task, data = GROUPING.build({"seed": 0, **CONFIGURATION})
-    task.chance = torch.Generator()
+    task.training_generator = torch.Generator()
     data.setup("fit")
     (batch,) = data.val_dataloader()
     with torch.no_grad():
