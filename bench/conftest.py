@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 
 from bench.harness import keep_memory
 from fastladder import info
@@ -14,8 +13,6 @@ MEASUREMENTS = pytest.StashKey[list]()
 
 
 def pytest_addoption(parser):
-    parser.addoption("--backend", default="auto", help="fused backend to measure: native, triton or auto")
-    parser.addoption("--device", default="cpu", choices=["cpu", "cuda"])
     parser.addoption("--results", default=None, type=Path, help="folder for the JSON file; none is written without it")
 
 
@@ -24,14 +21,13 @@ def pytest_configure(config):
     keep_memory()
 
 
-@pytest.fixture(scope="session")
-def device(request):
-    return torch.device(request.config.getoption("--device"))
+def chosen_backend(config):
+    return config.getoption("--backend") or "auto"
 
 
 @pytest.fixture(scope="session")
 def backend(request):
-    return request.config.getoption("--backend")
+    return chosen_backend(request.config)
 
 
 @pytest.fixture
@@ -45,7 +41,7 @@ def pytest_terminal_summary(terminalreporter, config):
         return
     print_table(rows)
     if folder := config.getoption("--results"):
-        options = {name: config.getoption(f"--{name}") for name in ("device", "backend")}
+        options = {"device": config.getoption("--device"), "backend": chosen_backend(config)}
         device = info.gpu_names()[0] if options["device"] == "cuda" else info.cpu_name()
         name = re.sub(r"[^a-z0-9]+", "-", f"{device} {options['backend']}".lower()).strip("-")
         folder.mkdir(parents=True, exist_ok=True)

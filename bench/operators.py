@@ -1,60 +1,62 @@
 """Measures one operator: forward, and forward with backward, eager, under torch.compile, and fused."""
 
 from collections.abc import Callable
-from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 import fastladder
 from bench.harness import Measurement, copies, copy_bandwidth, interleaved, rotating, saved_bytes
-from fastladder import ops, reference
+from fastladder import reference
+from tests.ops.contract import Row
 
 # (N, C, *S): the rows of Table 5 at batch 32 and 100, the demo, a dense layer, and larger frames.
 SHAPES = [(32, 32, 32, 32), (100, 32, 32, 32), (100, 32, 16, 16), (100, 12, 20, 20), (100, 512), (16, 32, 64, 64)]
-DIRECTIONS = ["forward", "forward+backward"]
 
-Call = Callable[..., Any]
+Operator = Callable[..., tuple[Tensor, ...]]
+
+
+def shape_name(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def cases(rows: list[Row], shapes: list[tuple[int, ...]]) -> Callable[[Callable], Callable]:
+    """Parametrizes a benchmark over rows of the operators' contract, shapes (N, C, *S) and both directions."""
+    given = [pytest.param(row, shape, id=f"{row.operator}-{shape_name(shape)}") for row in rows for shape in shapes]
+    directions = pytest.mark.parametrize("direction", ["forward", "forward+backward"])
+    return lambda function: directions(pytest.mark.parametrize(("row", "shape"), given)(function))
 
 
 def measure(
-    benchmark,
-    operator: str,
-    call: Callable[[Any], Call],
-    make: Callable[[int], list[Tensor]],
-    shape: tuple[int, ...],
-    direction: str,
-    backend: str,
-    *,
-    constants: int = 0,
+    benchmark, row: Row, shape: tuple[int, ...], direction: str, backend: str, device: torch.device
 ) -> Measurement:
-    """Measures `call(module)(*inputs)` for the module `ops` against `reference`.
+    """Measures the fused operator against the reference, for an output of shape (N, C, *S).
 
-    The first `constants` inputs are data, which asks for no gradient, as in a training.
+    No gradient is computed for data, as in training.
     """
-    sets = copies(make)
+    sets = copies(lambda seed: row.inputs(shape, device=device, seed=seed))
     inputs = sets[0]
-    device = inputs[0].device
-    eager, ours = call(reference), call(ops)
+    eager, ours = row.function(reference), row.function()
     torch._dynamo.reset()
     compiled = torch.compile(eager)
-    outputs = _tuple(eager(*inputs))
+    outputs = eager(*inputs)
     moved = sum(x.nbytes for x in (*inputs, *outputs))
+    variants = {"eager": eager, "compiled": compiled, "ours": ours}
     if direction == "forward":
-        variants = {"eager": _forward(eager), "compiled": _forward(compiled), "ours": _forward(ours)}
+        variants = {name: _forward(f) for name, f in variants.items()}
     else:
-        moved *= 2  # backward reads inputs and cotangents, and writes as many gradients as there are inputs
-        moved += sum(x.nbytes for x in inputs[constants:])
-        sets = [[*one[:constants], *(x.requires_grad_() for x in one[constants:])] for one in sets]
-        variants = {
-            name: _with_backward(f, outputs) for name, f in dict(eager=eager, compiled=compiled, ours=ours).items()
-        }
+        trained = [not argument.is_data for argument in row.arguments.values()]
+        moved *= 2  # backward reads inputs and cotangents, and writes as many gradients as there are trained inputs
+        moved += sum(x.nbytes for x, needs in zip(inputs, trained, strict=True) if needs)
+        sets = [[x.requires_grad_(needs) for x, needs in zip(one, trained, strict=True)] for one in sets]
+        variants = {name: _with_backward(f, outputs) for name, f in variants.items()}
     with fastladder.use_backend(backend):
         times = interleaved(benchmark, {name: rotating(run, sets) for name, run in variants.items()}, device)
         saved = saved_bytes(ours, inputs)
     return Measurement(
-        operator,
-        "x".join(map(str, shape)),
+        row.operator,
+        shape_name(shape),
         str(inputs[0].dtype).removeprefix("torch."),
         direction,
         times["eager"],
@@ -67,28 +69,19 @@ def measure(
     )
 
 
-def _tuple(outputs: Any) -> tuple[Tensor, ...]:
-    return outputs if isinstance(outputs, tuple) else (outputs,)
-
-
-def _forward(function: Call) -> Call:
+def _forward(function: Operator) -> Operator:
     @torch.no_grad()
-    def run(*inputs: Tensor) -> Any:
+    def run(*inputs: Tensor) -> tuple[Tensor, ...]:
         return function(*inputs)
 
     return run
 
 
-def _with_backward(function: Call, outputs: tuple[Tensor, ...]) -> Call:
+def _with_backward(function: Operator, outputs: tuple[Tensor, ...]) -> Operator:
     cotangents = [torch.randn_like(y) for y in outputs]
 
-    def run(*inputs: Tensor) -> Any:
+    def run(*inputs: Tensor) -> tuple[Tensor, ...]:
         leaves = [x for x in inputs if x.requires_grad]
-        return torch.autograd.grad(_tuple(function(*inputs)), leaves, cotangents)
+        return torch.autograd.grad(function(*inputs), leaves, cotangents)
 
     return run
-
-
-def random_tensors(seed: int, device: torch.device, *shapes: tuple[int, ...]) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(shape, generator=generator).to(device) for shape in shapes]

@@ -1,4 +1,4 @@
-"""Which backend and device the operators' contract is checked on."""
+"""The fused backend that the operators' contract is checked on; conftest.py above has the options."""
 
 import numpy as np
 import pytest
@@ -8,23 +8,12 @@ import fastladder
 from fastladder import backends
 
 
-def pytest_addoption(parser):
-    parser.addoption("--backend", default="native", choices=["native", "triton"], help="fused backend under test")
-    parser.addoption("--device", default="cpu", choices=["cpu", "cuda"], help="device under test")
-
-
-@pytest.fixture(scope="session")
-def device(request):
-    name = request.config.getoption("--device")
-    if name == "cuda" and not torch.cuda.is_available():
-        pytest.fail("--device cuda: torch sees no CUDA device")
-    return torch.device(name)
-
-
 @pytest.fixture(scope="session")
 def backend(request, device):
-    """The fused backend under test. It must be there: a missing extension fails the suite instead of thinning it."""
-    name = request.config.getoption("--backend")
+    """The fused backend under test. Where it is unavailable the tests fail, and are not skipped."""
+    name = request.config.getoption("--backend") or "native"
+    if name == "auto":
+        pytest.fail("--backend auto: the tests need one backend, native or triton")
     if (reason := backends.unavailable_reason(name, device.type)) is not None:
         pytest.fail(f"--backend {name}: {reason}")
     return name
@@ -44,7 +33,7 @@ def has_float64(backend, device):
 
 @pytest.fixture(scope="session", autouse=True)
 def _interpreter_rounds_as_a_gpu_does():
-    """Triton's interpreter cuts float32 off to make bfloat16, where a GPU rounds to the nearest."""
+    """Triton's interpreter truncates float32 to bfloat16, where a GPU rounds to the nearest."""
     if not backends.INTERPRETED:
         yield
         return

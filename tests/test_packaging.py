@@ -221,6 +221,7 @@ def test_clang_compiles_the_same_kernels(python, unpacked, elsewhere):
         check_running(library, build["simd"], python, cwd=elsewhere)
     for folder in ("tests", "bench"):
         shutil.copytree(unpacked / folder, elsewhere / folder)
+    shutil.copy(unpacked / "conftest.py", elsewhere)
     pytest_some = ("-m", "pytest", "-q", "tests/ops/test_contract.py", "-k", "test_any_memory_layout or test_any_dtype")
     run(python, *pytest_some, cwd=elsewhere)
 

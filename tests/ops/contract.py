@@ -24,6 +24,7 @@ class Argument:
     kind: str
     shape: Callable[..., tuple[int, ...]]  # shape(N, C, *S)
     values: Callable[[Tensor], Tensor]  # makes values that are allowed from normal ones
+    is_data: bool = False  # training needs no gradient of it
 
 
 def _normal(x: Tensor) -> Tensor:
@@ -48,8 +49,8 @@ def state() -> Argument:
 
 
 def data(values: Callable = _normal) -> Argument:
-    """What all channels share."""
-    return Argument(ACTIVATION, lambda n, c, *s: (n, *s), values)
+    """One value for all channels."""
+    return Argument(ACTIVATION, lambda n, c, *s: (n, *s), values, is_data=True)
 
 
 def parameter(*shape: int) -> Argument:
@@ -87,15 +88,21 @@ class Row:
         """The registered operator that the public one calls: of the same name, but ladder_combine calls combine_g1."""
         return "combine_g1" if self.operator == "ladder_combine" else self.operator
 
-    def call(self, *tensors: Tensor, where=ops):
-        positional = list(tensors)
-        if self.projections:
-            positional = [list(tensors[: self.projections]), *tensors[self.projections :]]
-        names = list(self.arguments)[self.projections - 1 if self.projections else 0 :]
-        named = {name: positional[i] for i, name in enumerate(names) if name in ("gain", "bias")}
-        positional = [p for name, p in zip(names, positional, strict=True) if name not in named]
-        result = getattr(where, self.operator)(*positional, **named, **self.options)
-        return result if isinstance(result, tuple) else (result,)
+    def function(self, where=ops) -> Callable[..., tuple[Tensor, ...]]:
+        """The operator, of the public functions or the reference, from this row's tensors to a tuple of outputs."""
+        operator, options, listed = getattr(where, self.operator), self.options, self.projections
+        named = [name for name in self.arguments if name in ("gain", "bias")]  # these come last
+        unnamed = len(self.arguments) - len(named)
+
+        def call(*tensors: Tensor) -> tuple[Tensor, ...]:
+            positional = [list(tensors[:listed]), *tensors[listed:unnamed]] if listed else tensors[:unnamed]
+            result = operator(*positional, **dict(zip(named, tensors[unnamed:], strict=True)), **options)
+            return result if isinstance(result, tuple) else (result,)
+
+        return call
+
+    def call(self, *tensors: Tensor, where=ops) -> tuple[Tensor, ...]:
+        return self.function(where)(*tensors)
 
     def inputs(self, shape, dtype=None, device="cpu", layout="contiguous", seed=0) -> list[Tensor]:
         """Random tensors for an output of shape (N, C, *S)."""
@@ -121,63 +128,90 @@ LAYOUTS = {
 }
 
 
-def _gates(norm: str, count: int, affine: bool = True, wide_states: bool = False) -> Row:
+def lstm_gates(norm: str, count: int = 2, *, affine: bool = True, wide_states: bool = False) -> Row:
+    """A row with `count` projections; affine ones have gain and bias."""
     arguments = {f"projections[{j}]": activation(4) for j in range(count)} | {"cell": state()}
-    if affine:
-        arguments |= {"gain": parameter(count, 4), "bias": parameter(4)}
+    arguments |= {"gain": parameter(count, 4), "bias": parameter(4)} if affine else {}
     return Row("lstm_gates", arguments, {"norm": norm}, 2, count, wide_states=wide_states)
 
 
-def _rows() -> list[Row]:
-    rows = []
-    for norm in ("none", "layer", "batch"):
-        for count in (1, 2, 3):
-            if count == 1:
-                rows.append(_gates(norm, count, affine=False))
-            rows.append(_gates(norm, count))
-        for squash in (False, True):
-            g1 = {"projection": activation(), "lateral": activation(), "gate": parameter(5, 1)}
-            g1 |= {"content": parameter(5, 1)}
-            options = {"norm": norm, "squash_gate": squash}
-            rows.append(Row("combine_g1", g1 | {"gain": parameter(1), "bias": parameter(1)}, options))
-        g2 = {"top": activation(3), "lateral": activation(3), "weights": parameter(3, 5, 1)}
-        rows.append(Row("combine_g2", g2, {"norm": norm}))
-        rows.append(Row("combine_g2", g2 | {"gain": parameter(2, 3), "bias": parameter(3)}, {"norm": norm}))
-        hidden = {"top": activation(), "lateral": activation()}
-        rows.append(Row("combine_g3_hidden", hidden, {"norm": norm}))
-        rows.append(Row("combine_g3_hidden", hidden | {"gain": parameter(2, 1), "bias": parameter(1)}, {"norm": norm}))
-    rows.append(Row("combine_g3", {"projections": activation(3)}))
-    for squash in (False, True):
-        ladder = {"lateral": activation(), "top": activation(), "weights": parameter(10, 1)}
-        rows.append(Row("ladder_combine", ladder, {"squash_gate": squash}))
-    return rows
+def combine_g1(norm: str, *, affine: bool = True, squash_gate: bool = False) -> Row:
+    arguments = {"projection": activation(), "lateral": activation(), "gate": parameter(5, 1)}
+    arguments |= {"content": parameter(5, 1)} | ({"gain": parameter(1), "bias": parameter(1)} if affine else {})
+    return Row("combine_g1", arguments, {"norm": norm, "squash_gate": squash_gate})
 
 
-def _grouping_rows() -> list[Row]:
-    """Channels are groups here, and S the dimensions of the data."""
-    logits, mask = {"mask_logits": activation()}, {"mask": activation(values=_distribution)}
-    gaussian = {"noisy": data(), "mean": activation()} | mask | {"variance": variance()}
-    bernoulli = {"noisy": data(_binary), "probability": activation(values=torch.sigmoid)} | mask
-    mixture = {"target": data(), "mean": activation()} | logits | {"variance": variance()}
-    bernoulli_mixture = {"target": data(_binary), "logits": activation()} | logits
-    noise, flips = {"noise_variance": 0.3}, {"flip_probability": 0.2}
-    deltas = [noise | {"delta": delta} for delta in ("residual", "weighted", "gradient")]
-    return [
-        *(Row("group_evidence", gaussian, options, 2, keeps_layout=False) for options in deltas),
-        Row("group_evidence_bernoulli", bernoulli, flips, 2, keeps_layout=False),
-        Row("group_features", gaussian, noise | {"delta": "gradient"}, keeps_layout=False),
-        Row("group_features_bernoulli", bernoulli, flips, keeps_layout=False),
-        Row("group_mixture_nll", mixture, outputs=2, keeps_layout=False),
-        Row("group_mixture_nll_bernoulli", bernoulli_mixture, outputs=2, keeps_layout=False),
-    ]
+def combine_g2(norm: str, *, affine: bool = True) -> Row:
+    arguments = {"top": activation(3), "lateral": activation(3), "weights": parameter(3, 5, 1)}
+    arguments |= {"gain": parameter(2, 3), "bias": parameter(3)} if affine else {}
+    return Row("combine_g2", arguments, {"norm": norm})
 
 
-ROWS = _rows() + _grouping_rows()
+def combine_g3_hidden(norm: str, *, affine: bool = True) -> Row:
+    arguments = {"top": activation(), "lateral": activation()}
+    arguments |= {"gain": parameter(2, 1), "bias": parameter(1)} if affine else {}
+    return Row("combine_g3_hidden", arguments, {"norm": norm})
+
+
+def combine_g3() -> Row:
+    return Row("combine_g3", {"projections": activation(3)})
+
+
+def ladder_combine(*, squash_gate: bool = False) -> Row:
+    arguments = {"lateral": activation(), "top": activation(), "weights": parameter(10, 1)}
+    return Row("ladder_combine", arguments, {"squash_gate": squash_gate})
+
+
+# Channels are groups from here on, and S the dimensions of the data.
+
+
+def group_evidence(delta: str = "residual", *, features: bool = False) -> Row:
+    """Of group_features, whose inputs are the same, with `features`."""
+    arguments = {"noisy": data(), "mean": activation(), "mask": activation(values=_distribution)}
+    options = {"noise_variance": 0.3, "delta": delta}
+    operator, outputs = ("group_features", 1) if features else ("group_evidence", 2)
+    return Row(operator, arguments | {"variance": variance()}, options, outputs, keeps_layout=False)
+
+
+def group_evidence_bernoulli(*, features: bool = False) -> Row:
+    """Of group_features_bernoulli, whose inputs are the same, with `features`."""
+    arguments = {"noisy": data(_binary), "probability": activation(values=torch.sigmoid)}
+    arguments |= {"mask": activation(values=_distribution)}
+    operator, outputs = ("group_features_bernoulli", 1) if features else ("group_evidence_bernoulli", 2)
+    return Row(operator, arguments, {"flip_probability": 0.2}, outputs, keeps_layout=False)
+
+
+def group_mixture_nll() -> Row:
+    arguments = {"target": data(), "mean": activation(), "mask_logits": activation(), "variance": variance()}
+    return Row("group_mixture_nll", arguments, outputs=2, keeps_layout=False)
+
+
+def group_mixture_nll_bernoulli() -> Row:
+    arguments = {"target": data(_binary), "logits": activation(), "mask_logits": activation()}
+    return Row("group_mixture_nll_bernoulli", arguments, outputs=2, keeps_layout=False)
+
+
+NORMS = ("none", "layer", "batch")
+ROWS = [
+    *(lstm_gates(norm, 1, affine=False) for norm in NORMS),
+    *(lstm_gates(norm, count) for norm in NORMS for count in (1, 2, 3)),
+    *(combine_g1(norm, squash_gate=squash) for norm in NORMS for squash in (False, True)),
+    *(combine_g2(norm, affine=affine) for norm in NORMS for affine in (False, True)),
+    *(combine_g3_hidden(norm, affine=affine) for norm in NORMS for affine in (False, True)),
+    combine_g3(),
+    *(ladder_combine(squash_gate=squash) for squash in (False, True)),
+    *(group_evidence(delta) for delta in ("residual", "weighted", "gradient")),
+    group_evidence_bernoulli(),
+    group_evidence("gradient", features=True),
+    group_evidence_bernoulli(features=True),
+    group_mixture_nll(),
+    group_mixture_nll_bernoulli(),
+]
 # The operators with recurrent states once more, where these are float32 beside bfloat16 activations.
 MIXED_ROWS = [
-    _gates("none", 1, affine=False, wide_states=True),
-    _gates("batch", 2, wide_states=True),
-    _gates("layer", 3, wide_states=True),
+    lstm_gates("none", 1, affine=False, wide_states=True),
+    lstm_gates("batch", 2, wide_states=True),
+    lstm_gates("layer", 3, wide_states=True),
 ]
 
 

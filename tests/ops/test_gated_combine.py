@@ -26,12 +26,6 @@ pytestmark = pytest.mark.usefixtures("fused")
 
 
 @pytest.fixture
-def random(device):
-    generator = torch.Generator().manual_seed(11)
-    return lambda *shape: torch.randn(shape, generator=generator).to(device)
-
-
-@pytest.fixture
 def per_channel(device):
     """Parameters (5, C) that are the same for every channel."""
     return lambda w: torch.tensor(w, device=device)[:, None].repeat(1, C)

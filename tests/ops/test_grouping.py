@@ -19,12 +19,6 @@ every_delta = pytest.mark.parametrize("delta", DELTAS)
 
 
 @pytest.fixture
-def random(device):
-    generator = torch.Generator().manual_seed(7)
-    return lambda *shape: torch.randn(shape, generator=generator).to(device)
-
-
-@pytest.fixture
 def data(random):
     return random(N, *D)
 
