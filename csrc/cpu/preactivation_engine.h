@@ -1,5 +1,5 @@
-// The engine of CPU tensors for the families with a preactivation: statistics, then the rows of every sample, shared
-// out among the threads.
+// The engine of CPU tensors for the families with a preactivation: statistics, then the rows of every sample, which the
+// threads share.
 #pragma once
 
 #include "cpu/preactivation_backward.h"
@@ -55,7 +55,7 @@ void batch_statistics(const Problem<Cell, T>& problem, Compute<T>* mean, Compute
   });
 }
 
-// The statistics that the norm wants, of a sample just before its outputs where they are its own, and the outputs.
+// The statistics for the norm, then the outputs; with layer norm the statistics of each sample just before its outputs.
 template <class Cell, class T>
 void run_forward(const Problem<Cell, T>& problem, Compute<T>* mean, Compute<T>* rstd, const Outputs<Cell, T>& outputs) {
   if (problem.norm == Norm::batch) batch_statistics(problem, mean, rstd);

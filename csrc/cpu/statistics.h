@@ -14,7 +14,7 @@ inline double reciprocal_deviation(const Moments<double>& moments, double eps) {
 }
 
 // A chunk is read twice, first for its mean; it is small enough for the second time to come from the nearest cache, and
-// meanwhile the memory behind it, which is mostly the next chunk, is on its way.
+// meanwhile the memory behind it, which is mostly the next chunk, is prefetched.
 template <class T>
 FASTLADDER_INLINE void add_chunk(Moments<double>& moments, const T* data, int64_t length) {
   using Vector = Lanes<Compute<T>>;

@@ -7,7 +7,8 @@ namespace fastladder {
 
 constexpr int rows_at_once = 8;
 
-// Of V columns, over the rows `source`, `source + stride`, ... that stand before the end, up to `rows_at_once`.
+// Adds to the moments of V columns the rows `source`, `source + stride`, ..., of which `rows` are left, but at most
+// `rows_at_once`.
 template <int V, class T>
 __device__ __forceinline__ void add_rows(const T* source, int64_t stride, int64_t rows, Moments<float> (&moments)[V]) {
   Pack<T, V> packs[rows_at_once];

@@ -50,7 +50,8 @@ struct StatisticsCall {
   }
 };
 
-// By the whole warp, in all lanes. Two passes over registers: nothing is lost to a mean that is large.
+// The moments of a segment, which the whole warp computes, in all its lanes. Two passes over registers lose nothing to
+// a large mean.
 template <int V, class T>
 __device__ __forceinline__ Moments<float> moments_of_segment(
     const T* group, const NormGroups& groups, int64_t segment) {
@@ -103,7 +104,7 @@ __global__ void __launch_bounds__(threads) segment_moments_kernel(const __grid_c
     call.store_partial(j, group, segment, moments);
 }
 
-// Those of the numbers of all lanes, in the first lane.
+// The moments of the numbers of all lanes, in the first lane.
 __device__ __forceinline__ Moments<float> merge_lanes(Moments<float> moments) {
 #pragma unroll
   for (int distance = warp / 2; distance > 0; distance /= 2) {

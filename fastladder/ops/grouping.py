@@ -29,7 +29,7 @@ def group_evidence(
     *,
     delta: str = "residual",
 ) -> tuple[Tensor, Tensor]:
-    """What a noisy input says of every group's mean and mask (Tagger, Greff et al., 2016, Eq. 4 and 5).
+    """The evidence in a noisy input about the mean and mask of every group (Tagger, Greff et al., 2016, Eq. 4 and 5).
 
     The modelling error delta and the likelihood L of :func:`fastladder.reference.group_evidence`.
 
@@ -62,7 +62,7 @@ def _group_evidence(noisy: Tensor, mean: Tensor, mask: Tensor, variance: Tensor,
 def group_evidence_bernoulli(
     noisy: Tensor, probability: Tensor, mask: Tensor, flip_probability: float
 ) -> tuple[Tensor, Tensor]:
-    """What a noisy binary input says of every group (Tagger, Greff et al., 2016, appendix A.5, corrected).
+    """The evidence in a noisy binary input about every group (Tagger, Greff et al., 2016, appendix A.5, corrected).
 
     The modelling error delta and the likelihood L of :func:`fastladder.reference.group_evidence_bernoulli`.
 

@@ -169,7 +169,7 @@ def ladder_combine(*, squash_gate: bool = False) -> Row:
 
 
 def group_evidence(delta: str = "residual", *, features: bool = False) -> Row:
-    """Of group_features, whose inputs are the same, with `features`."""
+    """A row of group_evidence, or with `features` of group_features: both take the same inputs."""
     arguments = {"noisy": data(), "mean": activation(), "mask": activation(values=_distribution)}
     options = {"noise_variance": 0.3, "delta": delta}
     operator, outputs = ("group_features", 1) if features else ("group_evidence", 2)
@@ -177,7 +177,7 @@ def group_evidence(delta: str = "residual", *, features: bool = False) -> Row:
 
 
 def group_evidence_bernoulli(*, features: bool = False) -> Row:
-    """Of group_features_bernoulli, whose inputs are the same, with `features`."""
+    """A row of group_evidence_bernoulli, or with `features` of group_features_bernoulli: both take the same inputs."""
     arguments = {"noisy": data(_binary), "probability": activation(values=torch.sigmoid)}
     arguments |= {"mask": activation(values=_distribution)}
     operator, outputs = ("group_features_bernoulli", 1) if features else ("group_evidence_bernoulli", 2)
