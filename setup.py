@@ -1,10 +1,10 @@
-"""Finds the packages and builds the compiled extension; everything else stands in pyproject.toml.
+"""Finds the packages and builds the compiled extension; everything else is in pyproject.toml.
 
 fastladder._C       pybind11 module with the CPU kernels; left out, with a warning, where no C++ compiler works
 fastladder._C_cuda  the CUDA kernels; built where nvcc is found
 
 FASTLADDER_CUDA=auto|0|1   build the CUDA kernels where possible (default), never, or fail without them
-TORCH_CUDA_ARCH_LIST       architectures, such as "8.0;9.0+PTX"; default: all that this nvcc knows of 8.0 to 12.0
+TORCH_CUDA_ARCH_LIST       architectures, such as "8.0;9.0+PTX"; default: those of 8.0 to 12.0 that this nvcc knows
 """
 
 import os
@@ -24,7 +24,7 @@ CUDA_ARCHITECTURES = ["8.0", "9.0", "10.0", "12.0+PTX"]
 DEFINES = [("TORCH_TARGET_VERSION", TORCH_TARGET)]
 # Without errno and traps the compiler may vectorise; NaN and infinity keep their meaning (no -ffast-math). Products and
 # sums are one instruction where there is one, which Clang would do only within an expression. Notes on how vectors are
-# passed (-Wpsabi) are for callers built by other compilers, of which there are none.
+# passed (-Wpsabi) matter only to callers built by other compilers; none exist.
 CXX_FLAGS = [
     "-std=c++17",
     "-O3",
@@ -41,7 +41,7 @@ NVCC_FLAGS = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-Xcompiler", "-f
 
 
 def packages() -> list[str]:
-    """Every package of the checkout, by the names they are installed under: kernels/ lies at the top."""
+    """The names that packages are installed under; kernels/, beside fastladder/, becomes fastladder.kernels."""
     kernels = [f"fastladder.{name}" for name in find_packages(include=["kernels", "kernels.*"])]
     return [*find_packages(include=["fastladder", "fastladder.*"]), *kernels]
 
@@ -51,7 +51,7 @@ def sources(pattern: str) -> list[str]:
 
 
 def check_headers() -> None:
-    """Sources that lack a header are an error: the compiler's own only becomes a warning, which pip hides."""
+    """Ends the build where a header is missing: an error of the compiler would become a warning, which pip hides."""
     included = {
         header
         for file in Path("csrc").rglob("*.*")
@@ -62,7 +62,7 @@ def check_headers() -> None:
 
 
 def cuda_home() -> Path | None:
-    """The CUDA toolkit: CUDA_HOME, else where the nvcc on the PATH says that it lies."""
+    """The folder of the CUDA toolkit: CUDA_HOME, else the one that the nvcc on the PATH names."""
     if home := os.environ.get("CUDA_HOME"):
         return Path(home) if (Path(home) / "bin" / "nvcc").exists() else None
     nvcc = shutil.which("nvcc")
@@ -145,7 +145,7 @@ class BuildExtensions(BuildExtension):
         run([*CXX, "-shared", "-o", str(output), *objects, *libraries, *named])
 
     def torch_libraries(self, scratch: Path) -> list[str]:
-        """Where libtorch_cuda is to be linked from; a torch without CUDA has none, so an empty one stands in."""
+        """Folders of the libraries to link. A torch without CUDA has no libtorch_cuda, so an empty one is built."""
         if any((Path(path) / "libtorch_cuda.so").exists() for path in library_paths()):
             return library_paths()
         stub = scratch / "libtorch_cuda.so"

@@ -1,4 +1,4 @@
-"""How throughput is measured: interleaved variants, medians, inputs rotated out of the caches, bytes against a copy."""
+"""Measures throughput: medians of interleaved variants, inputs that are not in a cache, bandwidth against a copy."""
 
 import ctypes
 import itertools
@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-CACHE = 128 * 2**20  # bytes that surely do not fit into the last cache of a CPU or the L2 of a GPU
+CACHE = 128 * 2**20  # bytes; more than the last cache of a CPU or the L2 of a GPU holds
 ROUNDS, WARMUP = 15, 3
-SLOW = 0.5  # seconds above which five rounds must do
-VISIBLE = 2**20  # below so many bytes the overhead of a call is what is measured, and bandwidth says nothing
+SLOW = 0.5  # seconds; above it there are five rounds only
+VISIBLE = 2**20  # bytes; below it the overhead of a call dominates, and no bandwidth is reported
 
-# The least ratios to eager and to torch.compile that this project wants on two CPU cores in float32.
+# The targets of this project: the least ratios to eager and to torch.compile, on two CPU cores in float32.
 TARGETS = {
     ("lstm_gates", "forward"): (5.0, 2.5),
     ("lstm_gates", "forward+backward"): (3.0, 2.0),
@@ -39,10 +39,10 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt(3)
 
 
 def keep_memory() -> None:
-    """Has the C library keep the memory that is freed, for all that is measured alike, as a GPU's allocator does.
+    """Makes the C library keep freed memory, for all variants alike, as the allocator of a GPU does.
 
-    Else whatever is larger than 32 MB comes fresh from the system in every call, and the time to clear its pages, which
-    is up to three times that of a kernel and different from run to run, is measured with it.
+    Else the system provides memory of more than 32 MB anew in every call, and the time to clear its pages is measured
+    too: up to three times that of a kernel, and different in every run.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
@@ -61,7 +61,7 @@ class Measurement:
     eager: float
     compiled: float | None
     ours: float
-    bytes: int | None = None  # that have to be moved: every input once, every output once
+    bytes: int | None = None  # to be moved at least: every input once, every output once
     copy_bandwidth: float | None = None  # bytes per second of a copy of as many bytes, in the same run
     saved: int | None = None  # bytes kept for the backward pass beside the inputs, ours
     saved_eager: int | None = None
@@ -73,7 +73,7 @@ class Measurement:
 
     @property
     def share(self) -> float | None:
-        """Of the time that only moving the bytes would take."""
+        """The bandwidth relative to that of a copy."""
         return self.bandwidth / self.copy_bandwidth if self.bandwidth and self.copy_bandwidth else None
 
     @property
@@ -90,7 +90,7 @@ class Measurement:
 
 
 def clock(run: Callable[[], object], device: torch.device) -> float:
-    """Seconds that one call takes, until its results are there."""
+    """Seconds that one call takes until its results are complete."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     start = time.perf_counter()
@@ -101,7 +101,7 @@ def clock(run: Callable[[], object], device: torch.device) -> float:
 
 
 def interleaved(benchmark, variants: dict[str, Callable[[], object]], device: torch.device) -> dict[str, float]:
-    """Median milliseconds of every variant. They take turns, so that a slow moment of the machine hits them all.
+    """Median milliseconds of every variant. They alternate, so that a slow moment of the machine affects all of them.
 
     The variant called "ours" is what pytest-benchmark records; the others run before each of its rounds.
     """
@@ -127,7 +127,7 @@ def rotating(function: Callable[..., object], inputs: Sequence[Sequence[Tensor]]
 
 
 def copies(make: Callable[[int], list[Tensor]]) -> list[list[Tensor]]:
-    """As many sets of inputs, from different seeds, as fill the caches; at least two."""
+    """Sets of inputs from different seeds: as many as fill the caches, and at least two."""
     first = make(0)
     size = sum(x.nbytes for x in first)
     return [first, *(make(seed) for seed in range(1, max(2, min(64, -(-CACHE // max(size, 1))))))]

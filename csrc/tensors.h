@@ -47,7 +47,7 @@ inline bool is_channels_last(const Tensor& tensor) {
   return true;
 }
 
-// The shape of the outputs that a leading activation (N, parts * C, *S) stands for.
+// The shape of the outputs for a leading activation (N, parts * C, *S).
 inline Shape shape_of(const Tensor& leader, int64_t parts) {
   STD_TORCH_CHECK(
       leader.dim() >= 2 && leader.size(1) % parts == 0, "needs an activation of shape (N, ", parts, "C, *S)");

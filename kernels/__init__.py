@@ -1,8 +1,8 @@
 """Triton kernels, registered as `torch.ops.fastladder_triton`. Installed as `fastladder.kernels`.
 
-A family's file has its operators: kernels, and the functions that launch them. `tiles`, `statistics` and
-`preactivation` are what lstm_gates and gated_combine share; G3, which has kernels of another kind than G1 and G2, is in
-`gated_combine_g3`. The kernels of grouping are in `grouping_evidence` and `grouping_mixture`, over `grouping_tiles`.
+The file of a family has its operators: kernels, and the functions that launch them. lstm_gates and gated_combine share
+`tiles`, `statistics` and `preactivation`. G3, whose kernels differ from those of G1 and G2, is in `gated_combine_g3`.
+The kernels of grouping are in `grouping_evidence` and `grouping_mixture`, over the tiles of `grouping_tiles`.
 
 On a CPU the kernels run under Triton's interpreter (TRITON_INTERPRET=1).
 """

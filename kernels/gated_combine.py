@@ -1,4 +1,4 @@
-"""The decoder cells G1 and G2; see `fastladder.ops.gated_combine` for the equations.
+"""The decoder cells G1 and G2 as kernels; `fastladder.reference.gated_combine` has the equations.
 
 G3, which has no f(u, w), is in `gated_combine_g3`.
 """
@@ -66,9 +66,9 @@ def combine_g1_kernel(
     content,  # (5, C)
     normalization,  # see Normalization
     y,  # (N, C, *S)
-    rows,
-    columns,
-    rows_per_sample,
+    rows,  # of the layout, see Layout
+    columns,  # of a row
+    rows_per_sample,  # positions in channels_last, else channels
     norm: tl.constexpr,
     squash_gate: tl.constexpr,
     channels_last: tl.constexpr,
@@ -97,10 +97,10 @@ def combine_g1_backward_kernel(
     lateral_gradient,  # (N, C, *S), written along with these
     sums,  # see Sums
     partials,  # see Partials; weights are those of the gate, then those of the content
-    inverse_count,
-    rows,
-    columns,
-    rows_per_sample,
+    inverse_count,  # 1 / the elements of a norm group
+    rows,  # of the layout, see Layout
+    columns,  # of a row
+    rows_per_sample,  # positions in channels_last, else channels
     norm: tl.constexpr,
     squash_gate: tl.constexpr,
     channels_last: tl.constexpr,
@@ -187,11 +187,11 @@ def combine_g2_kernel(
     top,  # (N, 3C, *S), parts mu1, mu2, s
     lateral,  # (N, 3C, *S)
     weights,  # (3, 5, C)
-    normalization,  # see Normalization, three norm groups
+    normalization,  # see Normalization; three norm groups
     y,  # (N, C, *S)
-    rows,
-    columns,
-    rows_per_sample,
+    rows,  # of the layout, see Layout
+    columns,  # of a row
+    rows_per_sample,  # positions in channels_last, else channels
     norm: tl.constexpr,
     channels_last: tl.constexpr,
     block_rows: tl.constexpr,
@@ -211,14 +211,14 @@ def combine_g2_backward_kernel(
     top,  # (N, 3C, *S), parts mu1, mu2, s
     lateral,  # (N, 3C, *S)
     weights,  # (3, 5, C)
-    normalization,  # see Normalization, three norm groups
+    normalization,  # see Normalization; three norm groups
     projection_gradients,  # twice (N, 3C, *S), of top and lateral, or None where this pass only sums
     sums,  # see Sums
     partials,  # see Partials; weights as above
-    inverse_count,
-    rows,
-    columns,
-    rows_per_sample,
+    inverse_count,  # 1 / the elements of a norm group
+    rows,  # of the layout, see Layout
+    columns,  # of a row
+    rows_per_sample,  # positions in channels_last, else channels
     norm: tl.constexpr,
     channels_last: tl.constexpr,
     block_rows: tl.constexpr,

@@ -1,4 +1,4 @@
-"""The decoder cell G3: its hidden layer and its output; see `fastladder.ops.gated_combine` for the equations."""
+"""The decoder cell G3: its hidden layer and its output; `fastladder.reference.gated_combine` has the equations."""
 
 import triton
 import triton.language as tl
@@ -16,9 +16,9 @@ def combine_g3_hidden_kernel(
     lateral,  # (N, C, *S)
     normalization,  # see Normalization
     u,  # (N, C, *S)
-    rows,
-    columns,
-    rows_per_sample,
+    rows,  # of the layout, see Layout
+    columns,  # of a row
+    rows_per_sample,  # positions in channels_last, else channels
     norm: tl.constexpr,
     channels_last: tl.constexpr,
     block_rows: tl.constexpr,
@@ -38,10 +38,10 @@ def combine_g3_hidden_backward_kernel(
     projection_gradients,  # twice (N, C, *S), of top and lateral, or None where this pass only sums
     sums,  # see Sums
     partials,  # see Partials
-    inverse_count,
-    rows,
-    columns,
-    rows_per_sample,
+    inverse_count,  # 1 / the elements of a norm group
+    rows,  # of the layout, see Layout
+    columns,  # of a row
+    rows_per_sample,  # positions in channels_last, else channels
     norm: tl.constexpr,
     channels_last: tl.constexpr,
     block_rows: tl.constexpr,
@@ -99,9 +99,9 @@ def combine_g3_hidden_backward(
 def combine_g3_kernel(
     projections,  # (N, 3C, *S), parts s, d, e
     y,  # (N, C, *S)
-    rows,
-    columns,
-    rows_per_sample,
+    rows,  # of the layout, see Layout
+    columns,  # of a row
+    rows_per_sample,  # positions in channels_last, else channels
     channels_last: tl.constexpr,
     block_rows: tl.constexpr,
     block_columns: tl.constexpr,
@@ -116,9 +116,9 @@ def combine_g3_backward_kernel(
     grad_y,  # (N, C, *S)
     projections,  # (N, 3C, *S), parts s, d, e
     gradient,  # (N, 3C, *S)
-    rows,
-    columns,
-    rows_per_sample,
+    rows,  # of the layout, see Layout
+    columns,  # of a row
+    rows_per_sample,  # positions in channels_last, else channels
     channels_last: tl.constexpr,
     block_rows: tl.constexpr,
     block_columns: tl.constexpr,

@@ -1,4 +1,7 @@
-"""The operators of Tagger, each as a call of the kernels of `grouping_evidence` or `grouping_mixture`."""
+"""The operators of Tagger; each calls a kernel of `grouping_evidence` or `grouping_mixture`.
+
+`fastladder.reference.grouping` has the equations.
+"""
 
 from torch import Tensor
 
@@ -53,7 +56,7 @@ def group_evidence_bernoulli_backward(
 
 
 def group_features(noisy: Tensor, mean: Tensor, mask: Tensor, variance: Tensor, delta: str) -> Tensor:
-    """(N, K, 4, *D)."""
+    """mean, mask, delta and likelihood, (N, K, 4, *D)."""
     return run_features(noisy, mean, mask, variance, 0.0, delta)
 
 
@@ -66,7 +69,7 @@ def group_features_backward(
 
 
 def group_features_bernoulli(noisy: Tensor, probability: Tensor, mask: Tensor, flip_probability: float) -> Tensor:
-    """(N, K, 4, *D)."""
+    """probability, mask, delta and likelihood, (N, K, 4, *D)."""
     return run_features(noisy, probability, mask, None, flip_probability, "gradient")
 
 

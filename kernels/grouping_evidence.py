@@ -1,6 +1,6 @@
-"""The evidence terms of Tagger, of real and of binary data, as kernels; see `fastladder.ops.grouping`.
+"""The evidence terms of Tagger for real and for binary data, as kernels.
 
-Derivatives are computed from the inputs anew, as that moves fewer bytes than keeping anything.
+The backward pass computes them again from the inputs, which moves fewer bytes than keeping intermediate results.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ from fastladder.kernels.grouping_tiles import (
 )
 
 FEATURES = 4  # mean, mask, delta, likelihood
-# e^80 is finite in float32: what a group of mask 0 explains better than the others does not become infinite.
+# e^80 is finite in float32, so that the likelihood of a group with mask 0 does not overflow.
 LARGEST_EXPONENT = tl.constexpr(80.0)
 
 
@@ -52,15 +52,15 @@ def evidence_kernel(
     mean,  # (N, K, P)
     mask,  # (N, K, P)
     variance,  # 0-dim, of corruption and reconstruction together; None for binary data
-    flip_probability,
-    mean_copy,  # (N, K, features, P) or None, as all below
-    mask_copy,
-    delta,
-    likelihood,
-    pixels,
-    kind: tl.constexpr,  # of delta
-    features: tl.constexpr,
-    groups: tl.constexpr,
+    flip_probability,  # a number; not used for real data
+    mean_copy,  # (N, K, features, P), or None where no copy is needed
+    mask_copy,  # likewise
+    delta,  # (N, K, features, P)
+    likelihood,  # (N, K, features, P)
+    pixels,  # P
+    kind: tl.constexpr,  # of delta: "residual", "weighted" or "gradient"
+    features: tl.constexpr,  # how many stand side by side: 1 or FEATURES
+    groups: tl.constexpr,  # K
     block_groups: tl.constexpr,
     block_pixels: tl.constexpr,
 ):
@@ -124,7 +124,7 @@ def flip_evidence_backward(g_delta, g_likelihood, x, z, m, flip_probability, til
     a, xi = flip_likelihood(x, z, flip_probability, tile)
     sum_a = total(a)
     inverse = 1.0 / total(m * a)
-    shown = total(g_delta * m) * inverse  # times the slope of a, by which delta is m / sum_h m_h a_h
+    shown = total(g_delta * m) * inverse  # delta is m / sum_h m_h a_h times the slope of a
     slope = contrast * (2.0 * x - 1.0)
     d_m = slope * inverse * (g_delta - shown * a)
     d_a = (g_likelihood - total(g_likelihood * a) / sum_a) / sum_a - slope * inverse * shown * m
@@ -134,23 +134,23 @@ def flip_evidence_backward(g_delta, g_likelihood, x, z, m, flip_probability, til
 
 @triton.jit
 def evidence_backward_kernel(
-    grad_mean,  # of the copy, (N, K, features, P) or None, as the next three
-    grad_mask,  # of the copy
-    grad_delta,
-    grad_likelihood,
+    grad_mean,  # (N, K, features, P), of the copy of mean, or None
+    grad_mask,  # (N, K, features, P), of the copy of mask, or None
+    grad_delta,  # (N, K, features, P) or None
+    grad_likelihood,  # (N, K, features, P) or None
     noisy,  # (N, P)
     mean,  # (N, K, P)
     mask,  # (N, K, P)
     variance,  # 0-dim, None for binary data
-    flip_probability,
+    flip_probability,  # a number; not used for real data
     noisy_gradient,  # (N, P)
     mean_gradient,  # (N, K, P)
     mask_gradient,  # (N, K, P)
     variance_partials,  # (programs); None for binary data
-    pixels,
-    kind: tl.constexpr,  # of delta
-    features: tl.constexpr,
-    groups: tl.constexpr,
+    pixels,  # P
+    kind: tl.constexpr,  # of delta: "residual", "weighted" or "gradient"
+    features: tl.constexpr,  # how many stand side by side: 1 or FEATURES
+    groups: tl.constexpr,  # K
     block_groups: tl.constexpr,
     block_pixels: tl.constexpr,
 ):
@@ -172,7 +172,7 @@ def evidence_backward_kernel(
 
 
 def features_of(features: Tensor | None) -> list[Any]:
-    """Where each of the features of (N, K, 4, *D) stands."""
+    """The four features of (N, K, 4, *D), as views (N, K, *D); None four times for None."""
     return [None] * FEATURES if features is None else list(features.contiguous().unbind(2))
 
 
@@ -189,7 +189,7 @@ def run_evidence(
 def run_features(
     noisy: Tensor, mean: Tensor, mask: Tensor, variance: Tensor | None, flip_probability: float, kind: str
 ) -> Tensor:
-    """(N, K, 4, *D)."""
+    """mean, mask, delta and likelihood, (N, K, 4, *D)."""
     features = mean.new_empty(*mean.shape[:2], FEATURES, *mean.shape[2:])
     arguments = (*contiguous(noisy, mean, mask), variance, flip_probability, *features_of(features))
     Blocks.of(mean).launch(evidence_kernel, mean, *arguments, kind=kind, features=FEATURES)
@@ -197,7 +197,7 @@ def run_features(
 
 
 def run_evidence_backward(
-    gradients: list[Any],  # of mean, mask, delta, likelihood
+    gradients: list[Any],  # of mean, mask, delta and likelihood, (N, K, *D) each or None
     noisy: Tensor,
     mean: Tensor,
     mask: Tensor,
@@ -206,7 +206,7 @@ def run_evidence_backward(
     kind: str,
     features: int = 1,
 ) -> Any:
-    """Gradients of noisy, mean, mask and, where there is one, variance."""
+    """Gradients of noisy, mean, mask and, unless it is None, variance."""
     blocks = Blocks.of(mean)
     results = tuple(x.new_empty(x.shape) for x in (noisy, mean, mask))
     partials = None if variance is None else blocks.partials(mean)

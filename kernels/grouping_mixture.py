@@ -1,6 +1,6 @@
-"""The mixture likelihood of Tagger, of real and of binary data, as kernels; see `fastladder.ops.grouping`.
+"""The mixture likelihood of Tagger for real and for binary data, as kernels.
 
-Derivatives are computed from the inputs anew, as that moves fewer bytes than keeping anything.
+The backward pass computes it again from the inputs, which moves fewer bytes than keeping intermediate results.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ from fastladder.kernels.grouping_tiles import (
 
 @triton.jit
 def log_likelihood(x, z, variance, tile):
-    """log a_k, -inf for what is no group; with a variance without the constant that all groups share."""
+    """log a_k, or -inf in rows beyond the last group; for real data without the constant that all groups share."""
     if variance is None:
         softplus = tl.maximum(z, 0.0) + tl.log(1.0 + tl.exp(-tl.abs(z)))
         return tl.where(tile.mask, x * z - softplus, float("-inf"))
@@ -45,8 +45,8 @@ def mixture_kernel(
     variance,  # 0-dim, None for binary data
     partials,  # (N, blocks): of the negative log-likelihood
     mask,  # (N, K, P)
-    pixels,
-    groups: tl.constexpr,
+    pixels,  # P
+    groups: tl.constexpr,  # K
     block_groups: tl.constexpr,
     block_pixels: tl.constexpr,
 ):
@@ -72,8 +72,8 @@ def mixture_backward_kernel(
     mean_gradient,  # (N, K, P)
     mask_logits_gradient,  # (N, K, P)
     variance_partials,  # (programs); None for binary data
-    pixels,
-    groups: tl.constexpr,
+    pixels,  # P
+    groups: tl.constexpr,  # K
     block_groups: tl.constexpr,
     block_pixels: tl.constexpr,
 ):
@@ -116,7 +116,7 @@ def run_mixture_backward(
     mask_logits: Tensor,
     variance: Tensor | None,
 ) -> Any:
-    """Gradients of target, mean, mask_logits and, where there is one, variance."""
+    """Gradients of target, mean, mask_logits and, unless it is None, variance."""
     blocks = Blocks.of(mean)
     results = tuple(x.new_empty(x.shape) for x in (target, mean, mask_logits))
     partials = None if variance is None else blocks.partials(mean)

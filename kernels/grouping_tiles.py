@@ -1,4 +1,4 @@
-"""Tiles of groups: the elements that one program handles, and what runs over the groups of each.
+"""Tiles of groups: the elements that one program handles, and functions over the groups of each.
 
 Data lies in memory as (N, P) and groups as (N, K, P), contiguous. A program handles a block of the pixels P of one
 sample, with all of their groups: a tile (G, B), whose G is K rounded up to a power of two.
@@ -54,7 +54,7 @@ def load_data(data, tile):
 
 @triton.jit
 def load_groups(activations, tile, features: tl.constexpr = 1):
-    """The tile of activations (N, K, features, P), of the feature at which the pointer stands, in float32."""
+    """The tile of activations (N, K, features, P), of the feature that the pointer points to, in float32."""
     place = activations + tile.row * features * tile.pixels + tile.pixel
     return tl.load(place, mask=tile.mask, other=0.0).to(tl.float32)
 
@@ -99,13 +99,13 @@ def softmax_backward(d, y):
 @triton.jit
 def logsumexp(x):
     largest = tl.max(x, axis=0, keep_dims=True)
-    largest = tl.where(tl.abs(largest) == float("inf"), 0.0, largest)  # which would leave NaN of its own
+    largest = tl.where(tl.abs(largest) == float("inf"), 0.0, largest)  # else inf - inf would be NaN
     return largest + tl.log(total(tl.exp(x - largest)))
 
 
 @triton.jit
 def exponents(x, z, s, tile):
-    """e with a_k ~ exp(e_k), -inf for what is no group."""
+    """e with a_k proportional to exp(e_k); -inf in rows beyond the last group."""
     d = x - z
     return tl.where(tile.mask, -d * d / (2.0 * s), float("-inf"))
 
@@ -131,7 +131,7 @@ class Blocks(NamedTuple):
         return triton.cdiv(self.pixels, self.block_pixels)
 
     def launch(self, kernel: Any, leader: Tensor, *arguments: Any, **options: Any) -> None:
-        """Runs `kernel`, one program a block, on the device of `leader`; its last argument is how many pixels are."""
+        """Runs `kernel`, one program a block, on the device of `leader`; its last argument is the number of pixels."""
         launch(
             kernel,
             leader,
@@ -146,7 +146,7 @@ class Blocks(NamedTuple):
         )
 
     def partials(self, leader: Tensor) -> Tensor:
-        """Room for one number of every program."""
+        """An empty (N, blocks of a sample) for one number of every program."""
         return leader.new_empty(self.samples, self.per_sample, dtype=torch.float32)
 
 

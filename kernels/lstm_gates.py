@@ -1,6 +1,7 @@
-"""The gates of an LSTM over normalised projections; see `fastladder.ops.lstm_gates` for the equations.
+"""The gates of an LSTM over normalised projections; `fastladder.reference.lstm_gates` has the equations.
 
-The cell is a recurrent state, of the dtype of the projections or float32: kernels load either, to compute in float32.
+The cell is a recurrent state, in the dtype of the projections or in float32. Kernels load either; they compute in
+float32.
 """
 
 import triton
@@ -20,7 +21,7 @@ from fastladder.ops.registration import empty_like_layout, in_layout_of
 
 @triton.jit
 def tanh(x):
-    """By a polynomial near zero (Cephes) and by 1 - 2 sigmoid(-2 |x|) beyond: to the last digits of float32 in both."""
+    """A polynomial near zero (Cephes) and 1 - 2 sigmoid(-2 |x|) beyond, each exact to the last digits of float32."""
     square = x * x
     series = ((-5.70498872745e-3 * square + 2.06390887954e-2) * square - 5.37397155531e-2) * square
     near = ((series + 1.33314422036e-1) * square - 3.33332819422e-1) * square * x + x
@@ -49,9 +50,9 @@ def lstm_gates_kernel(
     normalization,  # see Normalization
     hidden,  # (N, C, *S)
     new_cell,  # (N, C, *S)
-    rows,
-    columns,
-    rows_per_sample,
+    rows,  # of the layout, see Layout
+    columns,  # of a row
+    rows_per_sample,  # positions in channels_last, else channels
     norm: tl.constexpr,
     channels_last: tl.constexpr,
     block_rows: tl.constexpr,
@@ -74,10 +75,10 @@ def lstm_gates_backward_kernel(
     cell_gradient,  # (N, C, *S), written along with these
     sums,  # see Sums
     partials,  # see Partials
-    inverse_count,
-    rows,
-    columns,
-    rows_per_sample,
+    inverse_count,  # 1 / the elements of a norm group
+    rows,  # of the layout, see Layout
+    columns,  # of a row
+    rows_per_sample,  # positions in channels_last, else channels
     norm: tl.constexpr,
     channels_last: tl.constexpr,
     block_rows: tl.constexpr,

@@ -2,9 +2,9 @@
 
     a = sum_j gain_j * xhat_j + bias,    xhat_j = (p_j - mean_j) * rstd_j
 
-for J projections (N, parts * C, *S); a family adds what is done with a. What is normalised together, and so shares a
-mean, is a norm group: statistics are (J, N, norm_groups) for norm "layer", whose samples have so many of them, and
-(J, parts * C) for "batch".
+for J projections (N, parts * C, *S); every family computes its outputs from a. The elements that are normalised
+together, and so share a mean, are a norm group. Statistics are (J, N, norm_groups) for norm "layer", whose samples have
+that many norm groups, and (J, parts * C) for "batch".
 
 With grad_a = dloss/da and grad_j = gain_j * grad_a, the gradients are (Ioffe and Szegedy 2015; Ba, Kiros and Hinton
 2016)
@@ -13,9 +13,9 @@ With grad_a = dloss/da and grad_j = gain_j * grad_a, the gradients are (Ioffe an
     grad_p_j = rstd_j * (grad_j - mean_grad_j - xhat_j * mean_grad_xhat_j)
 
 where mean_grad_j and mean_grad_xhat_j are the means of grad_j and of grad_j * xhat_j over the norm group. They are
-needed before the first grad_p_j, so that with a norm there are two passes over the activations, and both compute grad_a
-anew: that moves fewer bytes than keeping it in float32. Every sum is made of partial sums, one a program, in a fixed
-order: results are the same from run to run.
+needed before the first grad_p_j. So with a norm there are two passes over the activations, and both compute grad_a:
+that moves fewer bytes than keeping it in float32. Every sum adds up the partial sums of the programs in a fixed order,
+so that results are the same in every run.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from fastladder.ops.registration import empty_like_layout
 
 
 class Normalization(NamedTuple):
-    """What turns projections into a."""
+    """The parameters and statistics that turn projections into a."""
 
     gain: Tensor | None  # (J, parts * C)
     bias: Tensor | None  # (parts * C)
@@ -53,12 +53,12 @@ class Sums(NamedTuple):
 
 
 class Partials(NamedTuple):
-    """The partial sums that a pass writes, P for each channel; None where they are not needed."""
+    """The partial sums that a pass writes, P of them for each channel; None where they are not needed."""
 
     sample: Tensor | None = None  # (2, J, rows, norm_groups, column blocks): of grad_j and of grad_j * xhat_j
     bias: Tensor | None = None  # (P, parts, C): of grad_a
     gain: Tensor | None = None  # (P, J * parts, C): of grad_a * xhat_j
-    weights: Tensor | None = None  # (P, W, C): gradients of the W parameters a channel that the family has
+    weights: Tensor | None = None  # (P, W, C): gradients of the W further parameters of a channel
 
 
 @triton.jit
@@ -109,7 +109,7 @@ def preactivation(
 
 @triton.jit
 def scaled(x, gain, tile, index: tl.constexpr, channels_last: tl.constexpr):
-    """x times row `index` of gain (_, C), where there is one."""
+    """x times row `index` of gain (_, C); x where the gain is None."""
     if gain is None:
         return x
     else:
@@ -145,7 +145,7 @@ def backpropagate(
     channels_last: tl.constexpr,
     norm_groups: tl.constexpr = 1,
 ):
-    """What a pass of the backward direction does with grad_a: partial sums, gradients of the projections, or both."""
+    """From grad_a the partial sums, the gradients of the projections, or both: whichever are not None."""
     parts: tl.constexpr = len(grad_a)
     count: tl.constexpr = len(xhat[0])
     gain = normalization.gain
@@ -207,8 +207,8 @@ def run_backward(
     The kernel takes `arguments`, the normalization, the gradients of the projections (None in a pass that only sums),
     `outputs`, which it writes along with these, the sums, the partial sums, and 1 / the elements of a norm group.
 
-    Returns the gradients of the projections, of gain and bias (empty where there is none) and of the `weights`
-    parameters a channel, (weights, C).
+    Returns the gradients of the projections, of gain and bias (empty where the argument is None) and of the
+    `weights` parameters of a channel, (weights, C).
     """
     leader, count, parts = projections[0], len(projections), layout.parts
     gain, bias = normalization.gain, normalization.bias

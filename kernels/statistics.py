@@ -1,6 +1,6 @@
-"""Means and reciprocal deviations of projections, over norm groups: what is normalised together.
+"""Means and reciprocal deviations of projections over norm groups, the elements that are normalised together.
 
-Norm "layer" has one norm group or a few in every sample, norm "batch" one for every channel.
+Norm "layer" has one or a few norm groups in every sample, norm "batch" one for every channel.
 """
 
 import triton
@@ -18,16 +18,16 @@ def moments_kernel(
     projections,  # J times (N, K, *S)
     partials,  # (3, J, norm_groups, chunks): count, mean and sum of squared differences; None where there is one chunk
     mean,  # (J, norm_groups), written where there is one chunk
-    rstd,  # likewise
-    eps,
+    rstd,  # (J, norm_groups), likewise
+    eps,  # added to the variance
     norm_groups,  # of one projection
     rows,  # of a norm group
     columns,  # of a norm group, contiguous; per_column: of all norm groups, each of which is one
-    row_stride,
-    outer_stride,
+    row_stride,  # from a row of a norm group to the next, in elements
+    outer_stride,  # norm group g starts at g // per_outer * outer_stride + g % per_outer * inner_stride
     inner_stride,
-    per_outer: tl.constexpr,  # norm group g starts at g // per_outer * outer_stride + g % per_outer * inner_stride
-    per_column: tl.constexpr,
+    per_outer: tl.constexpr,
+    per_column: tl.constexpr,  # whether every column is a norm group of its own
     block_rows: tl.constexpr,
     block_columns: tl.constexpr,
 ):
@@ -86,9 +86,9 @@ def merge_moments_kernel(
     partials,  # (3, norm_groups, chunks): count, mean and sum of squared differences
     mean,  # (norm_groups)
     rstd,  # (norm_groups)
-    eps,
+    eps,  # added to the variance
     norm_groups,
-    chunks,
+    chunks,  # of a norm group
     block_norm_groups: tl.constexpr,
     block_chunks: tl.constexpr,
 ):

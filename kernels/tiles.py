@@ -126,11 +126,11 @@ class Tile(NamedTuple):
 
 @triton.jit
 def locate(
-    rows,
-    columns,
-    rows_per_sample,
+    rows,  # of the layout, see Layout
+    columns,  # of a row
+    rows_per_sample,  # positions in channels_last, else channels
     channels_last: tl.constexpr,
-    descending: tl.constexpr,  # the last block first: a pass before this one has left it in the cache
+    descending: tl.constexpr,  # whether the last block runs first, which an earlier pass has left in the cache
     block_rows: tl.constexpr,
     block_columns: tl.constexpr,
 ):

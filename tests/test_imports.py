@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "fastladder"
+KERNELS = PACKAGE.parent / "kernels"  # installed as fastladder.kernels
 # Every part of the package, and the other parts that it may import.
 MAY_IMPORT = {
     "cli": {"experiments", "data", "info", "backends"},
@@ -15,6 +16,7 @@ MAY_IMPORT = {
     "models": {"nn", "ops", "tensors"},
     "nn": {"ops", "tensors"},
     "ops": {"reference", "backends", "extension"},
+    "kernels": {"ops"},
     "reference": {"tensors"},
     "inference": set(),
     "data": set(),
@@ -25,12 +27,14 @@ MAY_IMPORT = {
 }
 # What torch itself brings, and all that these parts may import from outside.
 TORCH = {"torch", "typing_extensions"}
-NEEDS_TORCH_ONLY = set(MAY_IMPORT) - {"experiments", "data"}
+NEEDS_TORCH_ONLY = set(MAY_IMPORT) - {"experiments", "data", "kernels"}
 
 
 def imported_modules(part):
     """The full name of every module that a part imports, also within functions and for type checkers."""
-    files = [PACKAGE / f"{part}.py"] if (PACKAGE / f"{part}.py").exists() else (PACKAGE / part).rglob("*.py")
+    folder = KERNELS if part == "kernels" else PACKAGE / part
+    files = [PACKAGE / f"{part}.py"] if (PACKAGE / f"{part}.py").exists() else list(folder.rglob("*.py"))
+    assert files, f"{part} has no files"
     for file in files:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
@@ -43,7 +47,7 @@ def imported_modules(part):
 
 def test_every_part_has_a_rule():
     parts = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or list(path.glob("*.py"))}
-    assert parts - {"__init__"} == set(MAY_IMPORT)
+    assert parts - {"__init__"} | {"kernels"} == set(MAY_IMPORT)
 
 
 @pytest.mark.parametrize("part", MAY_IMPORT)
@@ -56,6 +60,11 @@ def test_a_part_imports_only_what_lies_below_it(part):
 def test_a_part_needs_torch_only(part):
     outside = {name.split(".")[0] for name in imported_modules(part)} - sys.stdlib_module_names
     assert outside <= {"fastladder"} | TORCH
+
+
+def test_kernels_need_torch_and_triton_only():
+    outside = {name.split(".")[0] for name in imported_modules("kernels")} - sys.stdlib_module_names
+    assert outside == {"fastladder", "torch", "triton"}
 
 
 def test_only_ops_imports_the_reference():

@@ -15,7 +15,7 @@
 
 namespace fastladder {
 
-// What the clones are compiled for, in their order; the first is what the compiler was told to compile for.
+// The instruction sets of the clones, in their order; the first is that of the compiler's own target.
 constexpr const char* instruction_sets[] = {
 #if defined(__AVX512F__)
     "AVX-512",

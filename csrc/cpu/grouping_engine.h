@@ -9,7 +9,7 @@
 
 namespace fastladder {
 
-// Of one task. It has one sum, so results are the same for any number of threads.
+// Pixels of one task. Every task has a sum of its own, so results are the same for any number of threads.
 constexpr int64_t task_pixels = 1024;
 
 // Elements to prefetch. Groups lie so far apart, and are so many, that the hardware does not see that each is a stream.
@@ -76,7 +76,7 @@ struct LanePixels {
   }
 };
 
-// Returns what the formula sums, one number a lane.
+// Returns the formula's sums, one for each lane.
 template <class Formula, bool is_backward, bool whole, class T, class Groups>
 FASTLADDER_INLINE Lanes<Compute<T>> run_lanes(
     const Noise<Lanes<Compute<T>>>& noise, Groups groups, LanePixels<whole, T> pixels,

@@ -202,7 +202,8 @@ FASTLADDER_INLINE void store(BFloat16* target, Lanes<float> lanes) {
   std::memcpy(static_cast<void*>(target), &narrow, 32);
 }
 
-// Past the caches, to an address that is a multiple of 16 bytes. `drain` follows the last of a thread's.
+// Stores past the caches, to an address that is a multiple of 16 bytes. After its last such store a thread calls
+// `drain`.
 template <class T, class V>
 FASTLADDER_INLINE void stream(T* target, Lanes<V> lanes) {
 #ifdef __SSE2__

@@ -1,5 +1,5 @@
 // The backward pass of an operator with a preactivation on CPU tensors: which loop (preactivation_backward_rows.h) runs
-// over which samples, and how sums over the batch and over norm groups come together.
+// over which samples, and how sums over the batch and over norm groups are added up.
 #pragma once
 
 #include "cpu/preactivation_backward_rows.h"
@@ -36,8 +36,8 @@ class BackwardPass {
   const int64_t rows = problem.rows(), norm_groups = problem.count * problem.norm_groups;
 
   // Samples add up in blocks, large enough for their sums to cost little beside them, small enough for few roundings in
-  // a row, and in eights, for threads to share them evenly. What adds up in which order does not depend on the number
-  // of threads, nor does the result.
+  // a row, and in eights, for threads to share them evenly. The order of additions does not depend on the number of
+  // threads, so neither does the result.
   const int64_t stride = sum_stride<Real>(channels), sums_size = sum_rows<Cell>(problem.count) * stride;
   const int64_t block_samples = std::clamp<int64_t>(4 * sums_size / elements, 1, 16);
   const int64_t blocks = std::min(samples, (samples + 8 * block_samples - 1) / (8 * block_samples) * 8);
@@ -113,7 +113,7 @@ class BackwardPass {
     });
   }
 
-  // The means of batch norm, whose sums those of the parameters are.
+  // The means of batch norm, from the sums for the gradients of the parameters.
   void average_batch() {
     for (int64_t j = 0; j < problem.count; ++j)
       for (int64_t k = 0; k < width; ++k) {

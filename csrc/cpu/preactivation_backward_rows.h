@@ -61,7 +61,7 @@ FASTLADDER_INLINE void backward_vector(
   for (int w = 0; w < Cell::weights; ++w) sums[(1 + J) * Cell::parts + w] = grad_weights[w];
 }
 
-// What layer norm wants of some rows, for every projection and norm group: the sums of gain grad_a and of gain grad_a
+// The sums that layer norm needs over some rows, for every projection and norm group: of gain grad_a and of gain grad_a
 // xhat.
 template <class Cell, int J, class Real>
 struct NormSums {
@@ -74,7 +74,7 @@ struct NormSums {
         sum_grad[j][norm_group] = sum_grad_xhat[j][norm_group] = Lanes<Real>(Real(0));
   }
 
-  // Of grad_a and grad_a xhat, which come first among the sums of sum_rows.
+  // Adds grad_a and grad_a xhat, which come first among the sums of sum_rows.
   FASTLADDER_INLINE void add(const Coefficients<Cell, J, Real>& coefficients, const Lanes<Real>* sums) {
     for (int j = 0; j < J; ++j)
       for (int q = 0; q < Cell::parts; ++q) {
@@ -143,9 +143,9 @@ FASTLADDER_INLINE void backward_rows(
   if (norm_sums) of_norm.write(norm_sums);
 }
 
-// Second half, from grad_a to the gradient of the projections through the normalisation:
-// grad_p = rstd (gain grad_a - mean_grad - xhat mean_grad_xhat), where mean_grad and mean_grad_xhat, which stand like
-// the statistics, are the means of gain grad_a and of gain grad_a xhat over the norm group.
+// Second half, from grad_a to the gradient of the projections through the normalisation: grad_p = rstd (gain grad_a -
+// mean_grad - xhat mean_grad_xhat), where mean_grad and mean_grad_xhat, in the layout of the statistics, are the means
+// of gain grad_a and of gain grad_a xhat over the norm group.
 template <class Cell, bool channels_last, class T>
 FASTLADDER_INLINE void normalize_rows(
     const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds, const Compute<T>* mean_grads,

@@ -1,5 +1,5 @@
-// The engine of CPU tensors for the families with a preactivation: statistics, then the rows of every sample, shared
-// out among the threads.
+// The engine of CPU tensors for the families with a preactivation: statistics, then the rows of every sample, which the
+// threads share.
 #pragma once
 
 #include "cpu/preactivation_backward.h"
@@ -17,14 +17,14 @@ void layer_statistics(const Problem<Cell, T>& problem, int64_t n, Compute<T>* me
     for (int64_t task = begin; task < end; ++task) {
       const int64_t j = task / problem.norm_groups, norm_group = task % problem.norm_groups;
       const T* data = problem.projections[j] + n * sample;
-      const Moments moments =
+      const Moments<double> moments =
           scattered
               ? run_widest<moments_of_segments<T>>(data + norm_group * run, problem.shape.pixels, problem.width, run)
               : run_widest<moments_of_segments<T>>(
                     data + norm_group * run * problem.shape.pixels, 1, 0, run * problem.shape.pixels);
       const int64_t at = problem.norm_group(j, n, norm_group);
       mean[at] = moments.mean;
-      rstd[at] = moments.reciprocal_deviation(problem.eps);
+      rstd[at] = reciprocal_deviation(moments, problem.eps);
     }
   });
 }
@@ -40,7 +40,7 @@ void batch_statistics(const Problem<Cell, T>& problem, Compute<T>* mean, Compute
       const Shape& shape = problem.shape;
       const int64_t j = task / tasks, k = task % tasks * step;
       const int64_t columns = std::min(step, problem.width - k);
-      Moments moments[Lanes<Compute<T>>::count];
+      Moments<double> moments[Lanes<Compute<T>>::count] = {};
       if (shape.channels_last)
         run_widest<moments_of_columns<T>>(
             problem.projections[j] + k, shape.batch * shape.pixels, problem.width, columns, moments);
@@ -49,13 +49,13 @@ void batch_statistics(const Problem<Cell, T>& problem, Compute<T>* mean, Compute
             problem.projections[j] + k * shape.pixels, shape.batch, problem.width * shape.pixels, shape.pixels);
       for (int64_t column = 0; column < columns; ++column) {
         mean[j * problem.width + k + column] = moments[column].mean;
-        rstd[j * problem.width + k + column] = moments[column].reciprocal_deviation(problem.eps);
+        rstd[j * problem.width + k + column] = reciprocal_deviation(moments[column], problem.eps);
       }
     }
   });
 }
 
-// The statistics that the norm wants, of a sample just before its outputs where they are its own, and the outputs.
+// The statistics for the norm, then the outputs; with layer norm the statistics of each sample just before its outputs.
 template <class Cell, class T>
 void run_forward(const Problem<Cell, T>& problem, Compute<T>* mean, Compute<T>* rstd, const Outputs<Cell, T>& outputs) {
   if (problem.norm == Norm::batch) batch_statistics(problem, mean, rstd);

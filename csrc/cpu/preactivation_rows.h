@@ -11,7 +11,8 @@
 
 namespace fastladder {
 
-// Threads share out the samples, or blocks of them, where there are enough, else the rows of each sample in turn.
+// Threads share the samples, or blocks of them, where there are enough; else they share the rows of one sample after
+// the other.
 template <class Cell, class T, class Run>
 void over_samples(const Problem<Cell, T>& problem, int64_t count, int64_t elements, Run run) {
   const int64_t threads = torch::stable::get_num_threads();
@@ -52,12 +53,12 @@ struct Position {
   int64_t n, channel;
   Get get;
 
-  // Of channel `channel` in row `row` of a parameter (rows, C).
+  // Fetches channel `channel` in row `row` of a parameter (rows, C).
   FASTLADDER_INLINE Vector parameter(const Compute<T>* from, int64_t row, Compute<T> missing) const {
     return from ? get(from + row * problem.shape.channels + channel) : Vector(missing);
   }
 
-  // Of part q of projection j. Those of layer norm belong to the sample, so they are the same for all channels.
+  // Fetches a statistic of part q of projection j. With layer norm it is the same for all channels of a sample.
   FASTLADDER_INLINE Vector statistic(const Compute<T>* from, int64_t j, int q, Compute<T> missing) const {
     if (problem.norm == Norm::none) return Vector(missing);
     if (problem.norm == Norm::batch) return parameter(from, j * Cell::parts + q, missing);
@@ -122,7 +123,7 @@ FASTLADDER_INLINE Lanes<Compute<T>> load_ahead(const T* source, int64_t next, Lo
   return load_lanes(source);
 }
 
-// What a Cell reads of one vector of a row: the preactivations, and what stands beside them.
+// The inputs of a Cell at one vector of a row: the preactivations, and beside them its extras and states.
 template <class Cell, int J, bool channels_last, class T>
 struct Inputs {
   using Vector = Lanes<Compute<T>>;

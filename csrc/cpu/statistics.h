@@ -1,31 +1,22 @@
-// Mean and variance of one norm group, in one pass over memory.
+// Mean and variance of one norm group, in one pass over memory. Moments are in double, because the norm groups are
+// large; the sums within a chunk are in the type of arithmetic.
 #pragma once
 
 #include <algorithm>
 
 #include "cpu/lanes.h"
+#include "formulas/moments.h"
 
 namespace fastladder {
 
-// Count, mean and sum of squared deviations, merged by the rule of Chan, Golub and LeVeque. In double, because the
-// norm groups are large; the sums within a chunk are in the type of arithmetic.
-struct Moments {
-  double count = 0, mean = 0, deviation = 0;
-
-  FASTLADDER_INLINE void merge(double other_count, double other_mean, double other_deviation) {
-    double total = count + other_count, delta = other_mean - mean;
-    mean += delta * other_count / total;
-    deviation += other_deviation + delta * delta * count * other_count / total;
-    count = total;
-  }
-
-  double reciprocal_deviation(double eps) const { return 1.0 / std::sqrt(deviation / count + eps); }
-};
+inline double reciprocal_deviation(const Moments<double>& moments, double eps) {
+  return 1.0 / std::sqrt(moments.squares / moments.count + eps);
+}
 
 // A chunk is read twice, first for its mean; it is small enough for the second time to come from the nearest cache, and
-// meanwhile the memory behind it, which is mostly the next chunk, is on its way.
+// meanwhile the memory behind it, which is mostly the next chunk, is prefetched.
 template <class T>
-FASTLADDER_INLINE void add_chunk(Moments& moments, const T* data, int64_t length) {
+FASTLADDER_INLINE void add_chunk(Moments<double>& moments, const T* data, int64_t length) {
   using Vector = Lanes<Compute<T>>;
   constexpr int64_t ways = 4, step = ways * Vector::count;  // sums that do not wait for each other
   const int64_t whole = length - length % step;
@@ -47,14 +38,14 @@ FASTLADDER_INLINE void add_chunk(Moments& moments, const T* data, int64_t length
     const Compute<T> centred = static_cast<Compute<T>>(data[i]) - mean;
     deviation += centred * centred;
   }
-  moments.merge(length, mean, deviation);
+  moments.merge({static_cast<double>(length), mean, deviation});
 }
 
 // Moments of `segments` runs of `length` numbers, `stride` apart.
 template <class T>
-FASTLADDER_INLINE Moments moments_of_segments(const T* data, int64_t segments, int64_t stride, int64_t length) {
+FASTLADDER_INLINE Moments<double> moments_of_segments(const T* data, int64_t segments, int64_t stride, int64_t length) {
   constexpr int64_t chunk = 4096;
-  Moments moments;
+  Moments<double> moments{};
   for (int64_t segment = 0; segment < segments; ++segment)
     for (int64_t begin = 0; begin < length; begin += chunk)
       add_chunk(moments, data + segment * stride + begin, std::min(chunk, length - begin));
@@ -64,7 +55,7 @@ FASTLADDER_INLINE Moments moments_of_segments(const T* data, int64_t segments, i
 // Moments of the `width` columns (at most one vector) of a (rows, stride) matrix.
 template <class T>
 FASTLADDER_INLINE void moments_of_columns(
-    const T* data, int64_t rows, int64_t stride, int64_t width, Moments* moments) {
+    const T* data, int64_t rows, int64_t stride, int64_t width, Moments<double>* moments) {
   using Vector = Lanes<Compute<T>>;
   constexpr int64_t chunk = 256;
   const auto at = [=](int64_t row) __attribute__((always_inline)) {
@@ -81,7 +72,7 @@ FASTLADDER_INLINE void moments_of_columns(
       squares = squares + centred * centred;
     }
     for (int64_t column = 0; column < width; ++column)
-      moments[column].merge(end - begin, mean.v[column], squares.v[column]);
+      moments[column].merge({static_cast<double>(end - begin), mean.v[column], squares.v[column]});
   }
 }
 

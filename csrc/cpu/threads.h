@@ -1,4 +1,4 @@
-// How work on the CPU is shared out among threads, and the memory that it needs for itself.
+// How threads share work on the CPU, and scratch memory.
 #pragma once
 
 #include <torch/csrc/stable/ops.h>
@@ -11,7 +11,7 @@ namespace fastladder {
 
 using torch::stable::parallel_for;
 
-constexpr int64_t grain = 8192;  // elements below which a further thread costs more than it brings
+constexpr int64_t grain = 8192;  // elements below which a further thread costs more than it saves
 
 inline int64_t grain_of(int64_t elements_per_item) {
   return std::max<int64_t>(1, grain / std::max<int64_t>(1, elements_per_item));

@@ -1,13 +1,13 @@
-// What becomes of the sums over the batch: gradients of parameters, and for batch norm the means over norm groups.
+// Stores the sums over the batch: as gradients of parameters, and for batch norm as means over norm groups.
 #pragma once
 
 #include "cuda/preactivation_gradients.cuh"
 
 namespace fastladder {
 
-// Takes them in rows of C, see sums_per_channel.
+// Takes the sums in rows of C, see sums_per_channel.
 struct ChannelSums {
-  float *bias, *gain, *weights[2];             // gradients, null where they are not wanted
+  float *bias, *gain, *weights[2];             // gradients, null where they are not needed
   int64_t bias_size, gain_size, weights_size;  // of one tensor of weights
   NormMeans means;                             // null but for batch norm
   const float* gains;                          // (J, K), or null, which is 1

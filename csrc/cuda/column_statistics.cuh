@@ -7,9 +7,10 @@ namespace fastladder {
 
 constexpr int rows_at_once = 8;
 
-// Of V columns, over the rows `source`, `source + stride`, ... that stand before the end, up to `rows_at_once`.
+// Adds to the moments of V columns the rows `source`, `source + stride`, ..., of which `rows` are left, but at most
+// `rows_at_once`.
 template <int V, class T>
-__device__ __forceinline__ void add_rows(const T* source, int64_t stride, int64_t rows, Moments (&moments)[V]) {
+__device__ __forceinline__ void add_rows(const T* source, int64_t stride, int64_t rows, Moments<float> (&moments)[V]) {
   Pack<T, V> packs[rows_at_once];
 #pragma unroll
   for (int i = 0; i < rows_at_once; ++i)
@@ -41,12 +42,12 @@ __global__ void __launch_bounds__(threads) column_moments_kernel(const __grid_co
   const int64_t rows = groups.length(segment);
   const T* source = call.projection(blockIdx.z) + segment * groups.segment * groups.stride + column;
   const bool active = column < groups.count;
-  Moments moments[V];
+  Moments<float> moments[V];
 #pragma unroll
   for (int v = 0; v < V; ++v) moments[v] = {0.0f, 0.0f, 0.0f};
   for (int64_t row = threadIdx.x / warp; active && row < rows; row += rows_at_once * warps)
     add_rows<V>(source + row * groups.stride, warps * groups.stride, divide_up(rows - row, warps), moments);
-  __shared__ Moments shared[V][threads];
+  __shared__ Moments<float> shared[V][threads];
 #pragma unroll
   for (int v = 0; v < V; ++v) shared[v][threadIdx.x] = moments[v];
   __syncthreads();

@@ -1,4 +1,4 @@
-// What kernels are made of: wide loads and stores, sums over the threads of a block.
+// Wide loads and stores, and sums over the threads of a block, for all kernels.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -14,14 +14,15 @@ namespace fastladder {
 constexpr int threads = 128;  // of every block
 constexpr int warp = 32;
 constexpr int warps = threads / warp;
-// Of the big kernels on a multiprocessor, at least: every register may be used. Asked for more, the compiler spills.
+// Blocks of the big kernels on a multiprocessor, at least, so that each may use every register: for more, the compiler
+// spills.
 constexpr int resident = 2;
 
 FASTLADDER_FORMULA int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 FASTLADDER_FORMULA int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// A number of which the compiler knows nothing: what depends on it cannot be computed before a loop and kept in
-// registers, where these are scarce.
+// Hides a number from the compiler, so that nothing that depends on it is computed before a loop and kept in registers,
+// where these are scarce.
 __device__ __forceinline__ int opaque(int x) {
 #ifdef __CUDA_ARCH__
   asm volatile("" : "+r"(x));
@@ -69,7 +70,7 @@ __device__ __forceinline__ Pack<T, V> load_words(const T* source, LoadWord load_
   return pack;
 }
 
-// Of memory that no thread of the launch writes.
+// Loads from memory that no thread of the launch writes.
 template <int V, class T>
 __device__ __forceinline__ Pack<T, V> load(const T* source) {
   return load_words<V>(source, [](const Word<T, V>* word) { return __ldg(word); });

@@ -5,7 +5,7 @@
 
 namespace fastladder {
 
-// Of all threads of a team, in each of them. Every thread of the block takes part.
+// The sum over all threads of a team, returned to each of them. Every thread of the block takes part.
 __device__ __forceinline__ float sum_of_team(float x, int team) {
   x = team_sum(x, team < warp ? team : warp);
   if (team <= warp) return x;
@@ -27,7 +27,7 @@ struct GroupCall {
   int64_t piece_pixels;
 };
 
-// V is 1 where there may be any number of groups, which `most` = 0 stands for.
+// With `most` = 0 there may be any number of groups, and V is 1.
 template <class Formula, bool is_backward, int most, int V, class T>
 __global__ void __launch_bounds__(threads, resident) group_kernel(const __grid_constant__ GroupCall<T> call) {
   const GroupingProblem<T>& problem = call.problem;

@@ -14,7 +14,7 @@ struct GroupsUpTo {
   FASTLADDER_FORMULA bool has(int k) const { return k < count; }
 };
 
-// What is read and written of V neighbouring pixels.
+// The numbers of V neighbouring pixels that are read and written.
 template <int most, int V, class T>
 struct GroupPacks {
   Pack<T, V> data, mean[most], mask[most], gradients[2][most], outputs[2][most], grad_data;
@@ -35,7 +35,7 @@ struct GroupPacks {
   }
 };
 
-// Pixel v of them. Outputs begin as what adds to them.
+// Pixel v of these. Outputs begin as the numbers that are to be added to them.
 template <int most, int V, class T>
 struct PackedPixel {
   GroupPacks<most, V, T>& packs;
@@ -56,7 +56,7 @@ struct PackedPixel {
   FASTLADDER_FORMULA void put_data(float x) { packs.grad_data.values[v] = static_cast<T>(x); }
 };
 
-// Returns what the formula sums over V pixels of sample n, which begin at `pixel`.
+// Returns the formula's sum over V pixels of sample n, which begin at `pixel`.
 template <class Formula, bool is_backward, int most, int V, class T>
 __device__ __forceinline__ float run_packs(
     const GroupingProblem<T>& problem, const Noise<float>& noise, int64_t n, int64_t pixel) {

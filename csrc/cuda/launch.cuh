@@ -19,7 +19,7 @@ struct Grid {
   int64_t x, y = 1, z = 1;  // blocks
 };
 
-// Makes the device of a tensor the current one, and knows what its kernels are sized by.
+// Makes the device of a tensor the current one, and has the numbers that kernels are sized by.
 class Device {
  public:
   explicit Device(const Tensor& tensor) : tensor_(tensor), guard_(tensor.get_device_index()) {

@@ -19,7 +19,8 @@ struct Place {
   int channel;
 };
 
-// Of the element `rest` after the start of a sample, which may lie in a later one. A sample has less than 2^31 numbers.
+// The place of the element that is `rest` elements after the start of a sample; it may lie in a later sample. A sample
+// has less than 2^31 numbers.
 FASTLADDER_FORMULA Place place_of(const Shape& shape, int parts, int64_t sample, unsigned rest) {
   const unsigned channels = shape.channels, pixels = shape.pixels, size = channels * pixels;
   sample += rest / size;

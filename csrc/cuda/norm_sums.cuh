@@ -1,5 +1,5 @@
-// Layer norm: what the means in the gradients of a norm group are made of, the sums of grad and of grad * xhat over
-// segments of every sample (see preactivation_gradients.cuh).
+// Layer norm: the sums of grad and of grad * xhat over segments of every sample, from which the means over norm groups
+// follow (see preactivation_gradients.cuh).
 #pragma once
 
 #include "cuda/preactivation_gradients.cuh"

@@ -44,8 +44,8 @@ struct Statistics {
   float *mean, *rstd;  // see Problem::statistics; null without a norm
 };
 
-// How the elements of a part of a projection enter, for L neighbouring channels or, where L is 1, for one: each becomes
-// (p - mean) * scale, where scale is gain * rstd.
+// The normalisation of a part of a projection, for L neighbouring channels or, where L is 1, for one: each element
+// becomes (p - mean) * scale, where scale is gain * rstd.
 template <int L>
 struct Affine {
   Pack<float, L> mean, rstd, scale;
@@ -57,8 +57,8 @@ struct Affine {
   __device__ __forceinline__ float xhat(float p, int v) const { return (p - mean.values[v % L]) * rstd.values[v % L]; }
 };
 
-// What belongs to L neighbouring channels, from `channel` of a sample on. It is loaded where it is used, for there are
-// too few registers to hold all of it.
+// The parameters and statistics of L neighbouring channels of a sample, from `channel` on. They are loaded where they
+// are used, since there are too few registers to hold all of them.
 template <int L_, class Cell, class T>
 struct Coefficients {
   static constexpr int L = L_;
@@ -71,7 +71,7 @@ struct Coefficients {
     return load<L>(parameter + row * problem.shape.channels + channel);
   }
 
-  // Two numbers of every norm group, which stand like the statistics; where there are none, `missing`.
+  // Two numbers of a norm group, from arrays in the layout of the statistics; the missing ones without a norm.
   struct Pair {
     Pack<float, L> first, second;
   };
@@ -111,7 +111,7 @@ constexpr int elements_at_once = channels_last && V > 4 ? 4 : V;
 template <int V, bool channels_last>
 constexpr int channels_at_once = channels_last ? elements_at_once<V, channels_last> : 1;
 
-// Calls use(v, a, beside, weights) for elements v from `first` on, `count` of them, with what a Cell takes of each.
+// Calls use(v, a, beside, weights) for elements v from `first` on, `count` of them, with the inputs of a Cell for each.
 template <int count, class Cell, int J, class T, int V, class Source, class Use>
 __device__ __forceinline__ void for_elements(
     const Inputs<Cell, J, T, V>& inputs, int first, const Source& coefficients, Use use) {

@@ -20,7 +20,7 @@ bool aligned(
          all(states, sizeof(Word<S, V>)) && (!shape.channels_last || all(parameters, 4 * std::min(V, 4)));
 }
 
-// How many elements a backward thread takes at once, when it keeps so many numbers of each: as there are registers for.
+// How many elements a backward thread takes at once: as many as it has registers for, with so many numbers of each.
 template <class T>
 constexpr int at_once(int numbers) {
   int V = 16 / sizeof(T);

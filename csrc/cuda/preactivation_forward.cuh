@@ -14,7 +14,7 @@ struct ForwardCall {
   int64_t block_outputs;  // elements of a block, a multiple of V for each of its threads
 };
 
-// The last block begins: it has what was read last for the statistics, which is still in the cache.
+// Blocks start with the last one, whose inputs were read last for the statistics and are still in the cache.
 __device__ __forceinline__ int64_t block_from_the_last() { return gridDim.x - 1 - blockIdx.x; }
 
 // A thread takes V neighbouring elements at a time, of one channel or of V channels.

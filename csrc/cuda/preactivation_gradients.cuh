@@ -11,7 +11,7 @@
 
 namespace fastladder {
 
-// A number for every norm group and projection, which stand like the statistics.
+// Two numbers for every norm group of every projection, in the layout of the statistics.
 struct NormMeans {
   float *mean_grad, *mean_grad_xhat;  // null where they are not needed
 };
@@ -29,7 +29,7 @@ struct GradientsCall {
   Gradients<Cell, T> gradients;
   NormMeans means;
   Chunk chunk;
-  bool writes;      // the gradients of activations, else only sums
+  bool writes;      // whether gradients of activations are written, else only sums
   float* partials;  // (slots of the chunk, sums_per_channel, C), or null where no sums are needed
 
   // A pass that writes is the last to read, and begins with what was read last.
@@ -66,7 +66,7 @@ struct GradientCoefficients : Coefficients<L, Cell, T> {
   }
 };
 
-// From the gradients of an element's output and new states.
+// The gradients of an element's preactivations, other inputs and weights, from those of its output and new states.
 template <class Cell>
 struct ElementGradients {
   float a[Cell::parts], beside[Cell::extras + Cell::states + 1], weights[Cell::weights + 1];
@@ -95,8 +95,8 @@ __device__ __forceinline__ OutputPacks<Cell, T, V> fetch_gradients(
   return grads;
 }
 
-// Of the elements from `first` on, `count` of them; `place` is that of the first of all. What element v contributes to
-// the sums goes to channel v % S. Gradients are stored as soon as they are there, for registers are scarce.
+// Computes the gradients of `count` elements from `first` on; `place` is that of element 0. Element v adds to the sums
+// of channel v % S. Gradients are stored as soon as they are known, since registers are scarce.
 template <int count, class Cell, int J, class T, int V, int S, class Source>
 __device__ __forceinline__ void gradients_of(
     const GradientsCall<Cell, T>& call, const Place& place, const Inputs<Cell, J, T, V>& inputs,

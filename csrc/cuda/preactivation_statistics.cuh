@@ -1,4 +1,4 @@
-// The statistics of a call's projections: what is normalised together, and the launches.
+// The statistics of a call's projections: their norm groups, and the launches.
 #pragma once
 
 #include "cuda/chunks.cuh"

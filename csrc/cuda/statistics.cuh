@@ -2,8 +2,8 @@
 // segments are then merged in a fixed order.
 #pragma once
 
-#include "cuda/moments.cuh"
 #include "cuda/preactivation.cuh"
+#include "formulas/moments.h"
 
 namespace fastladder {
 
@@ -37,22 +37,24 @@ struct StatisticsCall {
     return j == 0 ? projections[0] : j == 1 ? projections[1] : projections[2];
   }
 
-  __device__ __forceinline__ void store_statistics(int64_t j, int64_t group, const Moments& moments) const {
+  __device__ __forceinline__ void store_statistics(int64_t j, int64_t group, const Moments<float>& moments) const {
     statistics.mean[j * next_statistic + group] = moments.mean;
     statistics.rstd[j * next_statistic + group] = rsqrtf(moments.squares / groups.size + eps);
   }
 
   __device__ __forceinline__ void store_partial(
-      int64_t j, int64_t group, int64_t segment, const Moments& moments) const {
+      int64_t j, int64_t group, int64_t segment, const Moments<float>& moments) const {
     float* target = partials + 2 * ((j * groups.count + group) * groups.segments + segment);
     target[0] = moments.mean;
     target[1] = moments.squares;
   }
 };
 
-// By the whole warp, in all lanes. Two passes over registers: nothing is lost to a mean that is large.
+// The moments of a segment, which the whole warp computes, in all its lanes. Two passes over registers lose nothing to
+// a large mean.
 template <int V, class T>
-__device__ __forceinline__ Moments moments_of_segment(const T* group, const NormGroups& groups, int64_t segment) {
+__device__ __forceinline__ Moments<float> moments_of_segment(
+    const T* group, const NormGroups& groups, int64_t segment) {
   const int lane = threadIdx.x % warp;
   const int length = groups.length(segment);
   const int64_t first = segment * groups.segment, run_index = first / groups.run;
@@ -94,12 +96,22 @@ __global__ void __launch_bounds__(threads) segment_moments_kernel(const __grid_c
   const int64_t task = int64_t(blockIdx.x) * warps + threadIdx.x / warp, all = task / groups.segments;
   if (all >= call.count * groups.count) return;
   const int64_t j = all / groups.count, group = all % groups.count, segment = task % groups.segments;
-  const Moments moments = moments_of_segment<V>(call.projection(j) + groups.start(group), groups, segment);
+  const Moments<float> moments = moments_of_segment<V>(call.projection(j) + groups.start(group), groups, segment);
   if (threadIdx.x % warp != 0) return;
   if (groups.segments == 1)
     call.store_statistics(j, group, moments);
   else
     call.store_partial(j, group, segment, moments);
+}
+
+// The moments of the numbers of all lanes, in the first lane.
+__device__ __forceinline__ Moments<float> merge_lanes(Moments<float> moments) {
+#pragma unroll
+  for (int distance = warp / 2; distance > 0; distance /= 2) {
+    const auto from_other = [&](float x) { return __shfl_xor_sync(0xffffffffu, x, distance); };
+    moments.merge({from_other(moments.count), from_other(moments.mean), from_other(moments.squares)});
+  }
+  return moments;
 }
 
 // A warp for every group.
@@ -108,7 +120,7 @@ __global__ void __launch_bounds__(threads) merge_moments_kernel(const __grid_con
   const NormGroups& groups = call.groups;
   const int64_t all = int64_t(blockIdx.x) * warps + threadIdx.x / warp;
   if (all >= call.count * groups.count) return;
-  Moments moments{0.0f, 0.0f, 0.0f};
+  Moments<float> moments{0.0f, 0.0f, 0.0f};
   for (int64_t segment = threadIdx.x % warp; segment < groups.segments; segment += warp) {
     const Pack<float, 2> partial = load<2>(call.partials + 2 * (all * groups.segments + segment));
     moments.merge({static_cast<float>(groups.length(segment)), partial.values[0], partial.values[1]});

@@ -1,4 +1,4 @@
-// What every family's formulas are made of, on scalars of host and device. CPU lanes add their own in cpu/lanes.h.
+// The functions that the formulas of all families use, for scalars on host and device; cpu/lanes.h has them for lanes.
 #pragma once
 
 #include <cmath>
@@ -42,7 +42,7 @@ FASTLADDER_FORMULA double exponential(double x) { return ::exp(x); }
 FASTLADDER_FORMULA float logarithm(float x) { return ::logf(x); }
 FASTLADDER_FORMULA double logarithm(double x) { return ::log(x); }
 
-// Where one of both is NaN, a: so a largest value that begins as a number passes NaN over.
+// Returns a where either is NaN, so that a running maximum that begins as a number ignores NaN.
 FASTLADDER_FORMULA float maximum(float a, float b) { return b > a ? b : a; }
 FASTLADDER_FORMULA double maximum(double a, double b) { return b > a ? b : a; }
 FASTLADDER_FORMULA float minimum(float a, float b) { return b < a ? b : a; }

@@ -24,7 +24,7 @@ FASTLADDER_FORMULA T activation_backward(T u, const T* w, T grad, T* grad_w) {
   return slope * w[1] + grad * w[3];
 }
 
-// y = s h + (1 - s) f(u, content), s = f(u, gate), through a sigmoid when squash_gate
+// y = s h + (1 - s) f(u, content), s = f(u, gate); with squash_gate s passes through a sigmoid
 template <bool squash_gate>
 struct CombineG1 {
   static constexpr int least_projections = 1, most_projections = 1;

@@ -85,7 +85,7 @@ struct GaussianEvidence {
   FASTLADDER_FORMULA static V backward(const Noise<V>& noise, Groups groups, Pixel& pixel, Kept& kept) {
     const Weights<V> weights = weigh(noise, groups, pixel, kept);
     const V x = pixel.data(), p = noise.precision, scale = V(1) / weights.all;
-    V likelihood_mean(0), delta_mean(0);  // of the gradients, as the two softmax weigh them
+    V likelihood_mean(0), delta_mean(0);  // means of the gradients under the two softmaxes
     FASTLADDER_UNROLL
     for (int k = 0; k < groups.bound(); ++k)
       if (groups.has(k)) {
@@ -136,7 +136,7 @@ struct BernoulliEvidence {
     return x * xi + (V(1) - x) * (V(1) - xi);
   }
 
-  // a_k into kept[0].
+  // Writes a_k into kept[0].
   template <class V, class Groups, class Pixel, class Kept>
   FASTLADDER_FORMULA static Sums<V> add_up(const Noise<V>& noise, Groups groups, const Pixel& pixel, Kept& kept) {
     const V x = pixel.data();

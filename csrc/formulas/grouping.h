@@ -1,4 +1,4 @@
-// What the formulas of Tagger's evidence terms (group_evidence.h) and mixture likelihood (group_mixture.h) share. They
+// Shared by the formulas of Tagger's evidence terms (group_evidence.h) and mixture likelihood (group_mixture.h), which
 // are for one element of the data, x, and the K groups that explain it.
 //
 // V is a number, or a vector of them at neighbouring elements. A Pixel reads and writes there:
@@ -10,9 +10,9 @@
 //   void put(which, k, V)             an output, or the gradient of the mean (0) and of the mask (1)
 //   void put_data(V)                  the gradient of the data
 //
-// Loops over groups run to Groups::bound(), which may be a constant, and leave out those that it has not. Kept are two
-// arrays of K numbers. `forward` returns what is summed over the elements of a sample; `backward` what is summed over
-// all elements, which is the gradient of the variance.
+// Loops over groups run to Groups::bound(), which may be a constant, and skip those without Groups::has(k). Kept are
+// two arrays of K numbers. `forward` returns what is summed over the elements of a sample; `backward` what is summed
+// over all elements, which is the gradient of the variance.
 #pragma once
 
 #include <limits>
@@ -37,7 +37,7 @@ struct AnyGroups {
   FASTLADDER_FORMULA bool has(int) const { return true; }
 };
 
-// What an operator is told of the noise, the same at every element.
+// The noise of an operator, the same at every element.
 template <class V>
 struct Noise {
   V precision;  // 1 / s, s the variance

@@ -1,5 +1,5 @@
 // group_evidence, group_features and group_mixture_nll, each also for binary data, as registered operators for the
-// engine of any device. The schemas stand in schema.cpp.
+// engine of any device. The schemas are in schema.cpp.
 #pragma once
 
 #include "formulas/group_evidence.h"

@@ -22,7 +22,7 @@ struct Grouped {
   FASTLADDER_FORMULA T* group(int64_t sample_group) const { return data + sample_group * stride; }
 };
 
-// One call as a kernel sees it; what it has not is null.
+// One call as a kernel sees it. Pointers are null for tensors that it does not have.
 template <class T>
 struct GroupingProblem {
   int64_t batch, groups, pixels;  // N, K, P
@@ -34,7 +34,7 @@ struct GroupingProblem {
   Compute<T>* sums;       // what the formula sums: (N); in a backward pass one number
   Grouped<T> copies[2];   // (N, K, P): mean and mask once more, in the forward pass of group_features
 
-  // Of a backward pass.
+  // For a backward pass.
   Grouped<const T> gradients[2];    // (N, K, P): of the outputs that have groups
   Grouped<const T> added[2];        // (N, K, P): of the copies, which add to the gradients of mean and mask
   const Compute<T>* sum_gradients;  // (N)
@@ -61,7 +61,7 @@ struct GroupingCotangents {
 struct GroupingGradients {
   Tensor data;        // (N, *D)
   Tensor mean, mask;  // (N, K, *D)
-  Tensor variance;    // 0-dim; left out where there is none
+  Tensor variance;    // 0-dim; undefined without a variance
 };
 
 template <class T>
@@ -135,7 +135,8 @@ void set_cotangents(GroupingProblem<T>& problem, GroupingCotangents& given, cons
   }
 }
 
-// float16 on an engine without kernels for it: widened before and narrowed after.
+// The type of arithmetic and of the tensors that a kernel sees: an engine without kernels for float16 computes in
+// float32.
 template <class Engine, class T>
 using Computed = std::conditional_t<widens<Engine, T>, float, T>;
 

@@ -1,4 +1,4 @@
-// lstm_gates as a registered operator, for the engine of any device. The schema stands in schema.cpp.
+// lstm_gates as a registered operator, for the engine of any device. The schema is in schema.cpp.
 #pragma once
 
 #include "formulas/lstm_gates.h"

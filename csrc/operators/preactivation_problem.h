@@ -48,7 +48,7 @@ struct Problem {
   const Real* bias;                                // (K) or null, which is 0
 
   static constexpr int weight_rows = Cell::weight_tensors == 0 ? 1 : Cell::weights / Cell::weight_tensors;  // of one
-  // Of a sample's layer norm. A norm group is what is normalised together: its numbers share a mean.
+  // In a sample, for layer norm. The numbers of a norm group are normalised together: they share a mean.
   static constexpr int64_t norm_groups = Cell::joint ? 1 : Cell::parts;
 
   // Row w of the weights, (C).
@@ -60,8 +60,8 @@ struct Problem {
   int64_t norm_size() const {
     return norm == Norm::layer ? width / norm_groups * shape.pixels : shape.batch * shape.pixels;
   }
-  // Statistics are (J, N, norm_groups) for layer norm, (J, K) for batch norm. This is where those of a part's norm
-  // group stand for layer norm.
+  // Statistics are (J, N, norm_groups) for layer norm, (J, K) for batch norm. This is the index of the norm
+  // group of a part, for layer norm.
   FASTLADDER_FORMULA int64_t norm_group(int64_t j, int64_t n, int64_t part) const {
     return (j * shape.batch + n) * norm_groups + (norm_groups == 1 ? 0 : part);
   }
@@ -70,14 +70,14 @@ struct Problem {
   }
 };
 
-// What the forward pass writes.
+// The results of the forward pass.
 template <class Cell, class T>
 struct Outputs {
   T* output;                                 // (N, C, S)
   State<Cell, T>* states[Cell::states + 1];  // (N, C, S) each
 };
 
-// What the backward pass reads and writes.
+// The cotangents that the backward pass reads, and the gradients that it writes.
 template <class Cell, class T>
 struct Gradients {
   const T* output;                                     // (N, C, S), or null where it is unused

@@ -28,7 +28,7 @@ def check_eps(eps: Any) -> None:
 
 
 def check_leader(name: str, tensor: Any, parts: int) -> int:
-    """Checks the first activation, (N, parts * C, *S), and answers C."""
+    """Checks the first activation, (N, parts * C, *S), and returns C."""
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name}: got {type(tensor).__name__}, needs a tensor")
     if tensor.dtype not in ACTIVATION_DTYPES:
@@ -61,7 +61,7 @@ def check_activation(
 
 
 def check_parameter(name: str, tensor: Any, shape: Sequence[int], leader: Tensor, leader_name: str) -> Tensor:
-    """Checks a per-channel parameter and answers it in the dtype of arithmetic, which is float32 or float64."""
+    """Checks a per-channel parameter and returns it in the dtype of arithmetic, which is float32 or float64."""
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name}: got {type(tensor).__name__}, needs a tensor")
     if tensor.shape != torch.Size(shape):
@@ -86,7 +86,7 @@ def autocast_dtype(device: torch.device) -> torch.dtype | None:
 
 
 def autocast(*tensors: Tensor) -> list[Tensor]:
-    """Activations as autocast wants them: in its dtype where it is on, else as they came."""
+    """Activations in the dtype of autocast where it is on, else unchanged."""
     dtype = autocast_dtype(tensors[0].device) if isinstance(tensors[0], Tensor) else None
     if dtype is None:
         return list(tensors)
@@ -95,5 +95,5 @@ def autocast(*tensors: Tensor) -> list[Tensor]:
 
 
 def autocast_state(state: Tensor) -> Tensor:
-    """A recurrent state as autocast wants it: float32 stays, as long sums need it, and narrower ones take its dtype."""
+    """A recurrent state under autocast: float32 stays, as long sums need it; narrower ones get its dtype."""
     return state if isinstance(state, Tensor) and state.dtype == torch.float32 else autocast(state)[0]

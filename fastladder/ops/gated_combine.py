@@ -1,4 +1,7 @@
-"""The decoder cells G1, G2 and G3, and the Ladder network's combinator: a gate mixes the lateral with the top."""
+"""The decoder cells G1, G2 and G3, and the combinator of the Ladder network, with checks and fused kernels.
+
+Each mixes what comes from the top with the lateral by a gate. The equations are those of `fastladder.reference`.
+"""
 
 from torch import Tensor
 
@@ -22,18 +25,16 @@ def combine_g1(
     squash_gate: bool = False,
     eps: float = 1e-5,
 ) -> Tensor:
-    r"""The decoder cell G1 after its projection (Recurrent Ladder Networks, appendix A.1).
+    """The decoder cell G1 after its projection (Recurrent Ladder Networks, appendix A.1).
 
-    .. math::
-        u = \mathrm{gain} \, \mathrm{norm}(p) + \mathrm{bias}, \qquad s = f(u, \mathrm{gate}) \\
-        y = s \, h + (1 - s) \, f(u, \mathrm{content}), \qquad
-        f(u, w) = w_0 \sigma(w_1 u + w_2) + w_3 u + w_4
+    The equation is that of :func:`fastladder.reference.combine_g1`, with f(u, w) of
+    :func:`fastladder.reference.gated_combine.activation`.
 
     Args:
         projection: p, (N, C, *S), the projection of what comes from the top.
         lateral: h, (N, C, *S), what comes from the encoder.
-        gate: (5, C), the parameters of f that make the gate s.
-        content: (5, C), the parameters of f that make the content.
+        gate: (5, C), the parameters w of f(u, w) for the gate s.
+        content: (5, C), the parameters w of f(u, w) for the content.
         gain: (C,); missing means 1.
         bias: (C,); missing means 0.
         norm: "batch" (per channel over (N, *S)), "layer" (per sample over (C, *S)) or "none".
@@ -89,18 +90,15 @@ def combine_g2(
     norm: str = "layer",
     eps: float = 1e-5,
 ) -> Tensor:
-    r"""The decoder cell G2 after its projections (Recurrent Ladder Networks, appendix A.2).
+    """The decoder cell G2 after its projections (Recurrent Ladder Networks, appendix A.2).
 
-    .. math::
-        a_q = \mathrm{gain}_{0q} \, \mathrm{norm}(v_q) + \mathrm{gain}_{1q} \, \mathrm{norm}(h_q) + \mathrm{bias}_q \\
-        (\mu_1, \mu_2, s)_q = f(a_q, w_q), \qquad y = s \, \mu_1 + (1 - s) \, \mu_2
-
-    with f as in :func:`combine_g1`.
+    The equation is that of :func:`fastladder.reference.combine_g2`, with f(u, w) of
+    :func:`fastladder.reference.gated_combine.activation`.
 
     Args:
         top: v, (N, 3C, *S), three projections of what comes from the top, in the order mu1, mu2, s.
         lateral: h, (N, 3C, *S), three projections of what comes from the encoder, in the same order.
-        weights: (3, 5, C), the parameters of f.
+        weights: (3, 5, C), the parameters w of f(u, w) for mu1, mu2 and s.
         gain: (2, 3C), of top and lateral; missing means 1.
         bias: (3C,); missing means 0.
         norm: "layer": each third per sample over its (C, *S); "batch": per channel over (N, *S); "none".
@@ -142,10 +140,9 @@ def combine_g3_hidden(
     norm: str = "layer",
     eps: float = 1e-5,
 ) -> Tensor:
-    r"""The hidden layer of the decoder cell G3 (Recurrent Ladder Networks, appendix A.3).
+    """The hidden layer of the decoder cell G3 (Recurrent Ladder Networks, appendix A.3).
 
-    .. math::
-        u = \mathrm{relu}(\mathrm{gain}_0 \, \mathrm{norm}(v) + \mathrm{gain}_1 \, \mathrm{norm}(h) + \mathrm{bias})
+    The equation is that of :func:`fastladder.reference.combine_g3_hidden`.
 
     Args:
         top: v, (N, C, *S), the projection of what comes from the top.
@@ -182,10 +179,9 @@ def _combine_g3_hidden(
 
 
 def combine_g3(projections: Tensor) -> Tensor:
-    r"""The output of the decoder cell G3 (Recurrent Ladder Networks, appendix A.3).
+    """The output of the decoder cell G3 (Recurrent Ladder Networks, appendix A.3).
 
-    .. math::
-        y = \sigma(s) \, d + (1 - \sigma(s)) \, e
+    The equation is that of :func:`fastladder.reference.combine_g3`.
 
     Args:
         projections: (N, 3C, *S), three projections of the hidden layer, in the order s, d, e.
@@ -210,19 +206,16 @@ def _combine_g3(projections: Tensor) -> Tensor:
 
 
 def ladder_combine(lateral: Tensor, top: Tensor, weights: Tensor, *, squash_gate: bool = False) -> Tensor:
-    r"""The combinator g of the Ladder network (Rasmus et al., 2015, Eq. 2), with parameters a1 to a10 per channel.
+    """The combinator g of the Ladder network (Rasmus et al., 2015, Eq. 2), with parameters a1 to a10 per channel.
 
-    .. math::
-        \mu = a_1 \sigma(a_2 u + a_3) + a_4 u + a_5, \qquad v = a_6 \sigma(a_7 u + a_8) + a_9 u + a_{10} \\
-        \hat z = (\tilde z - \mu) \, v + \mu
-
-    It is :func:`combine_g1` without a norm, with v for its gate and :math:`\mu` for its content.
+    The equation is that of :func:`fastladder.reference.ladder_combine`. It is :func:`combine_g1` without a norm: a1 to
+    a5 are the parameters of the content, a6 to a10 those of the gate.
 
     Args:
         lateral: z~, (N, C, *S), the noisy activation of the encoder.
         top: u, (N, C, *S), the normalised projection of what comes from the top.
         weights: (10, C), a1 to a10.
-        squash_gate: passes v through a sigmoid, as Tagger does (Greff et al., 2016, appendix A.6).
+        squash_gate: passes the gate v through a sigmoid, as Tagger does (Greff et al., 2016, appendix A.6).
 
     Returns:
         z^, (N, C, *S), in the dtype and memory layout of `lateral`.

@@ -1,7 +1,8 @@
-"""Tagger's evidence terms and mixture likelihood: what a noisy input says of every group, and how well all explain it.
+"""Tagger's evidence terms and mixture likelihood, with checks and fused kernels: how well groups explain an input.
 
-N samples, K groups (1 to 32), *D data dimensions, any number of them. Values are not looked at here, which would cost a
-pass over memory: `fastladder.nn.Tag` checks that masks sum to one and that binary data is binary.
+There are N samples, K groups (1 to 32) and any number of data dimensions *D. The equations, with their errata, are
+those of `fastladder.reference`. Values are not checked here, which would cost a pass over memory: `fastladder.nn.Tag`
+checks that masks sum to one and that binary data is binary.
 """
 
 from typing import Any
@@ -28,17 +29,9 @@ def group_evidence(
     *,
     delta: str = "residual",
 ) -> tuple[Tensor, Tensor]:
-    r"""What a noisy input says of every group's mean and mask (Tagger, Greff et al., 2016, Eq. 4 and 5).
+    """The evidence in a noisy input about the mean and mask of every group (Tagger, Greff et al., 2016, Eq. 4 and 5).
 
-    With :math:`a_k = \mathcal{N}(\tilde x; z_k, v + \sigma^2)`, for every element of the input:
-
-    .. math::
-        L_k = \frac{a_k}{\sum_h a_h}, \qquad \delta_k = \begin{cases}
-        m_k (\tilde x - z_k) & \text{residual (Eq. 4)} \\
-        m_k a_k (\tilde x - z_k) & \text{weighted (Algorithm 2)} \\
-        \frac{\partial}{\partial z_k} \log \sum_h m_h a_h
-        = \frac{m_k a_k}{\sum_h m_h a_h} \frac{\tilde x - z_k}{v + \sigma^2} & \text{gradient (Eq. 28)}
-        \end{cases}
+    The modelling error delta and the likelihood L of :func:`fastladder.reference.group_evidence`.
 
     Args:
         noisy: the corrupted input, (N, *D).
@@ -46,7 +39,7 @@ def group_evidence(
         mask: m, (N, K, *D), which sums to 1 over K.
         variance: v, of the reconstruction; a number or a 0-dim tensor.
         noise_variance: sigma^2, of the corruption; a number or a 0-dim tensor.
-        delta: which of the three.
+        delta: "residual" (Eq. 4), "weighted" (Eq. 29) or "gradient" (Eq. 28).
 
     Returns:
         delta and the likelihood L, both (N, K, *D), in the dtype of `mean`.
@@ -69,13 +62,9 @@ def _group_evidence(noisy: Tensor, mean: Tensor, mask: Tensor, variance: Tensor,
 def group_evidence_bernoulli(
     noisy: Tensor, probability: Tensor, mask: Tensor, flip_probability: float
 ) -> tuple[Tensor, Tensor]:
-    r"""What a noisy binary input says of every group (Tagger, Greff et al., 2016, appendix A.5, corrected).
+    """The evidence in a noisy binary input about every group (Tagger, Greff et al., 2016, appendix A.5, corrected).
 
-    With :math:`\xi_k = (1 - 2 \beta) z_k + \beta` and :math:`a_k = \tilde x \xi_k + (1 - \tilde x)(1 - \xi_k)`:
-
-    .. math::
-        \delta_k = \frac{\partial}{\partial z_k} \log \sum_h m_h a_h
-        = \frac{(2 \tilde x - 1)(1 - 2 \beta) \, m_k}{\sum_h m_h a_h}, \qquad L_k = \frac{a_k}{\sum_h a_h}
+    The modelling error delta and the likelihood L of :func:`fastladder.reference.group_evidence_bernoulli`.
 
     Args:
         noisy: the corrupted input, (N, *D), 0 or 1.
@@ -112,7 +101,7 @@ def group_features(
     *,
     delta: str = "residual",
 ) -> Tensor:
-    r"""The input of Tagger's parametric mapping in one buffer: mean, mask, and what :func:`group_evidence` answers.
+    """The input of Tagger's parametric mapping in one buffer: mean, mask, and the results of :func:`group_evidence`.
 
     Args:
         noisy, mean, mask, variance, noise_variance, delta: as for :func:`group_evidence`.
@@ -121,7 +110,7 @@ def group_features(
         (N, K, 4, *D): z, m, delta, L; flatten(0, 1) makes it (N * K, 4, *D) without a copy.
 
     Raises:
-        ValueError, TypeError: an argument has a wrong shape, dtype, device, option or range; the message names it.
+        ValueError, TypeError: as :func:`group_evidence`.
     """
     noisy, mean, mask, total = _check_gaussian(noisy, mean, mask, variance, noise_variance, delta)
     backend = select_backend(FAMILY, mean.device, mean.dtype)
@@ -136,7 +125,7 @@ def _group_features(noisy: Tensor, mean: Tensor, mask: Tensor, variance: Tensor,
 
 
 def group_features_bernoulli(noisy: Tensor, probability: Tensor, mask: Tensor, flip_probability: float) -> Tensor:
-    r"""As :func:`group_features`, with what :func:`group_evidence_bernoulli` answers.
+    """As :func:`group_features`, with the results of :func:`group_evidence_bernoulli`.
 
     Args:
         noisy, probability, mask, flip_probability: as for :func:`group_evidence_bernoulli`.
@@ -145,7 +134,7 @@ def group_features_bernoulli(noisy: Tensor, probability: Tensor, mask: Tensor, f
         (N, K, 4, *D): z, m, delta, L.
 
     Raises:
-        ValueError, TypeError: an argument has a wrong shape, dtype, device or range; the message names it.
+        ValueError, TypeError: as :func:`group_evidence_bernoulli`.
     """
     noisy, probability, mask = _check_bernoulli(noisy, probability, mask, flip_probability)
     backend = select_backend(FAMILY, probability.device, probability.dtype)
@@ -162,11 +151,9 @@ def _group_features_bernoulli(noisy: Tensor, probability: Tensor, mask: Tensor, 
 def group_mixture_nll(
     target: Tensor, mean: Tensor, mask_logits: Tensor, variance: Tensor | float
 ) -> tuple[Tensor, Tensor]:
-    r"""How badly all groups together explain the input (Tagger, Greff et al., 2016, Eq. 1 and 6).
+    """How badly all groups together explain the input (Tagger, Greff et al., 2016, Eq. 1 and 6).
 
-    .. math::
-        m = \mathrm{softmax}_k(\mathrm{mask\_logits}), \qquad
-        \mathrm{nll} = - \sum_D \log \sum_k m_k \, \mathcal{N}(x; z_k, v)
+    The negative log likelihood and the mask of :func:`fastladder.reference.group_mixture_nll`.
 
     Args:
         target: x, (N, *D).
@@ -194,15 +181,13 @@ def _group_mixture_nll(target: Tensor, mean: Tensor, mask_logits: Tensor, varian
 
 
 def group_mixture_nll_bernoulli(target: Tensor, logits: Tensor, mask_logits: Tensor) -> tuple[Tensor, Tensor]:
-    r"""How badly all groups together explain a binary input (Tagger, Greff et al., 2016, Eq. 1 and 2).
+    """How badly all groups together explain a binary input (Tagger, Greff et al., 2016, Eq. 1 and 2).
 
-    .. math::
-        m = \mathrm{softmax}_k(\mathrm{mask\_logits}), \qquad
-        \mathrm{nll} = - \sum_D \log \sum_k m_k \, \sigma(l_k)^x \, (1 - \sigma(l_k))^{1 - x}
+    The negative log likelihood and the mask of :func:`fastladder.reference.group_mixture_nll_bernoulli`.
 
     Args:
         target: x, (N, *D), 0 or 1.
-        logits: l, (N, K, *D), of the probability that x is 1.
+        logits: z, (N, K, *D), of the probability that x is 1.
         mask_logits: (N, K, *D).
 
     Returns:
@@ -235,7 +220,7 @@ def _empty_nll(mean: Tensor) -> Tensor:
 def _check_gaussian(
     noisy: Tensor, mean: Tensor, mask: Tensor, variance: Tensor | float, noise_variance: Tensor | float, delta: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The activations and v + sigma^2, which is all that counts."""
+    """The checked activations, and the sum v + sigma^2: only the sum matters."""
     noisy, mean, mask = _check_groups("noisy", noisy, "mean", mean, "mask", mask)
     variance = _check_variance("variance", variance, mean)
     if isinstance(noise_variance, Tensor):
@@ -258,7 +243,7 @@ def _check_bernoulli(
 def _check_groups(
     data_name: str, data: Tensor, leader_name: str, leader: Tensor, other_name: str, other: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Checks the data (N, *D) and two activations (N, K, *D), and answers them as autocast wants them."""
+    """Checks the data (N, *D) and two activations (N, K, *D), and returns them in the dtype of autocast."""
     leader, data, other = checks.autocast(leader, data, other)
     groups = checks.check_leader(leader_name, leader, parts=1)
     if not 1 <= groups <= MOST_GROUPS:

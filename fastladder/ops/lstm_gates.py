@@ -1,4 +1,4 @@
-"""The gates of an LSTM over normalised projections."""
+"""The gates of an LSTM over normalised projections, with checks and fused kernels."""
 
 from collections.abc import Sequence
 
@@ -19,13 +19,9 @@ def lstm_gates(
     norm: str = "none",
     eps: float = 1e-5,
 ) -> tuple[Tensor, Tensor]:
-    r"""One LSTM step after its projections, in one pass: normalise, scale, add, and apply the four gates.
+    """One LSTM step after its projections, in one pass: normalise, scale, add, and apply the four gates.
 
-    .. math::
-        a = \sum_j \mathrm{gain}_j \, \mathrm{norm}(p_j) + \mathrm{bias}, \qquad (i, f, g, o) = a \\
-        c' = \sigma(f) \, c + \sigma(i) \tanh(g), \qquad h' = \sigma(o) \tanh(c')
-
-    Recurrent Ladder Networks (Premont-Schwarz et al., 2017), appendix A.4; the LSTM of Hochreiter and Schmidhuber.
+    The equation, with its sources, is that of :func:`fastladder.reference.lstm_gates`.
 
     Args:
         projections: one tensor or a sequence of 1 to 3, each (N, 4C, *S), gates in the order i, f, g, o.

@@ -5,10 +5,10 @@ Every operator F follows one convention, in C++ (namespace `fastladder`) and in 
     F(*arguments) -> (*outputs, *statistics)
     F_backward(*gradients, *arguments, *statistics) -> one gradient for every tensor argument, in order
 
-`outputs` are differentiable; `statistics` (such as mean and reciprocal deviation) are what the backward pass keeps
-beside the arguments. A gradient is None where an output is unused, and that of a missing argument is an empty tensor.
-Tensor lists count as one argument and get a list. So the shapes of F's outputs and the number of its outputs are all
-that is to be said of an operator.
+`outputs` are differentiable; `statistics` (such as mean and reciprocal deviation) are kept for the backward pass beside
+the arguments. A gradient is None where an output is unused, and that of a missing argument is an empty tensor. A list
+of tensors is one argument, whose gradient is a list. So an operator is declared by the shapes of its results and the
+number of its outputs.
 
 F_backward is not differentiable. A backward pass that is itself differentiated or transformed goes through the
 reference (`_reference_gradients`).
@@ -30,7 +30,7 @@ KINDS = {"Tensor": "tensor", "Optional[Tensor]": "tensor", "List[Tensor]": "list
 
 @dataclass(frozen=True)
 class Operator:
-    """What is particular to one operator."""
+    """The declaration of one operator."""
 
     name: str
     fake: Callable[..., Any]  # the shapes of its results
@@ -95,9 +95,10 @@ def statistics_dtype(leader: Tensor) -> torch.dtype:
 def empty_statistics(leader: Tensor, count: int, norm: str, norm_groups: int) -> tuple[Tensor, Tensor]:
     """Empty mean and reciprocal deviation of `count` projections shaped like `leader` (N, K, *S).
 
-    A norm group is what is normalised together; norm "layer" has `norm_groups` of them in a sample.
+    The elements that are normalised together are a norm group; with norm "layer" a sample has `norm_groups` of them.
 
-    (count, N, norm_groups) for norm "layer", (count, K) for "batch", (0,) for "none".
+    Returns:
+        two tensors of shape (count, N, norm_groups) for norm "layer", (count, K) for "batch", (0,) for "none".
     """
     batch, channels = leader.shape[:2]
     shape = {"layer": (count, batch, norm_groups), "batch": (count, channels), "none": (0,)}[norm]
@@ -176,7 +177,7 @@ def _are_batched(gradients: Sequence[Tensor | None]) -> bool:
 def _reference_gradients(
     op: Operator, arguments: dict[str, Argument], gradients: Sequence[Tensor | None]
 ) -> tuple[Argument, ...]:
-    """What F_backward returns, by way of the reference: differentiable any number of times, in any transform.
+    """The results of F_backward, computed by the reference: differentiable any number of times, in any transform.
 
     Args:
         arguments: of the operator, by name.

@@ -1,4 +1,4 @@
-"""What stands in a compiled extension: the clones of its loops (csrc/cpu/clones.h), and which of them run."""
+"""The clones of loops in a compiled extension (csrc/cpu/clones.h): their instructions, and which of them run."""
 
 import re
 import shutil
@@ -30,7 +30,7 @@ for line in sys.stdin:
 
 
 def tool(name):
-    """The path of a tool; skips the test where it is not there."""
+    """The path of a tool; skips the test where it is not found."""
     if (path := shutil.which(name)) is None:
         pytest.skip(f"{name} was not found on the PATH")
     return path
@@ -42,7 +42,7 @@ def wide_registers(library):
     used, function = defaultdict(set), None
     for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():
         if heading := re.match(r"[0-9a-f]+ <(.*)>:$", line):
-            function = heading[1].partition(".")[0]  # of one whose rare branches stand apart, as NAME.cold
+            function = heading[1].partition(".")[0]  # rare branches of a function may be apart from it, as NAME.cold
         else:
             for register in re.findall("[yz]mm", line):
                 used[register].add(function)
@@ -60,7 +60,7 @@ def clones(library):
 
 
 def check_instructions(library):
-    """Every instruction set has a clone of each loop, and wide registers stand in the clones for them alone."""
+    """Every instruction set has a clone of each loop, and only the clones for wide registers use them."""
     found = clones(library)
     assert len({len(functions) for functions in found.values()}) == 1
     assert len(found["baseline"]) > 0

@@ -1,4 +1,4 @@
-// The kernels that do most of the work, for test_cuda_build.py to look at: what the compiler makes of them for each GPU.
+// The kernels that do most of the work: test_cuda_build.py compiles them and inspects the code for each GPU.
 #include "cuda/channel_gradients.cuh"
 #include "cuda/column_statistics.cuh"
 #include "cuda/grouping_kernel.cuh"

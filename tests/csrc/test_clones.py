@@ -1,4 +1,4 @@
-"""The loops for every instruction set in the extension that is in use, and which of them run."""
+"""The extension in use has its loops for every instruction set, and runs those for this machine."""
 
 import platform
 import sys

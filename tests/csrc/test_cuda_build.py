@@ -32,7 +32,7 @@ def cubins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     if NVCC is None:
         pytest.skip("nvcc was found neither on the PATH nor in CUDA_HOME")
     if CUOBJDUMP is None:
-        pytest.skip("there is no cuobjdump on the PATH, in CUDA_HOME or in Triton's package")
+        pytest.skip("cuobjdump was found neither on the PATH nor in CUDA_HOME nor in Triton's package")
     folder = tmp_path_factory.mktemp("cuda")
     known = subprocess.run([NVCC, "--list-gpu-code"], capture_output=True, text=True, check=True).stdout.split()
     flags = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-DTORCH_TARGET_VERSION=0x020a000000000000"]
@@ -58,7 +58,7 @@ def test_no_kernel_spills_registers(cubins: dict[str, Path]) -> None:
 
 
 def test_every_kernel_has_wide_loads(cubins: dict[str, Path]) -> None:
-    """16 bytes; those that keep most in registers take 8, and any number of groups is read again for every sum."""
+    """Loads take 16 bytes, or 8 where registers are scarce; kernels for any number of groups load single numbers."""
     for arch, cubin in cubins.items():
         kernels = {code.split()[0]: code for code in inspect("-sass", cubin).split("Function :")[1:]}
         wide = {

@@ -1,6 +1,6 @@
-"""The CUDA kernels and their launches, run without a GPU: compiled for a CPU that imitates one (see emulation/).
+"""The CUDA kernels and their launches without a GPU, against the reference: a CPU imitates one (see emulated.py).
 
-What the emulation cannot show is what the compiler for GPUs makes of them (test_cuda_build.py) and how fast they are.
+The emulation shows neither the code that the compiler for GPUs generates (test_cuda_build.py) nor its speed.
 """
 
 import pytest
@@ -36,7 +36,7 @@ grouping_rows = pytest.mark.parametrize(
 @every_row
 @pytest.mark.parametrize("shape", [(0, 3, 4), (2, 3, 0), (4, 6), (2, 17, 3), (5, 3, 37), (2, 2, 3, 2, 3)], ids=str)
 def test_one_element_at_a_time(row: Row, shape: tuple[int, ...]) -> None:
-    """Rows that are no multiple of 16 bytes."""
+    """Rows are not a multiple of 16 bytes."""
     assert_as_good_as_reference(row, row.inputs(shape))
 
 
@@ -82,7 +82,7 @@ def test_many_chunks_and_segments(row: Row, layout: str, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("groups", [1, 3, 4, 5, 8, 32])
 @pytest.mark.parametrize("dtype", [torch.float32, *NARROW_FLOOR], ids=str)
 def test_any_number_of_groups(row: Row, groups: int, dtype: torch.dtype) -> None:
-    """Up to 4 groups, up to 8, and more; pixels at once and one by one; samples in one piece and in several."""
+    """Up to 4 groups, up to 8, and more; several pixels at once and one by one; samples in one piece and in several."""
     floor = 2 * FLOOR  # 32 groups are added up one after the other, and divided by small masks
     for shape in ((2, groups, 8, 2), (2, groups, 8, 150), (2, groups, 7, 3)):
         assert_as_good_as_reference(row, row.inputs(shape, dtype=dtype), floor)

@@ -1,7 +1,7 @@
-"""What the Triton kernels compute, under Triton's interpreter; test_interpreter.py runs this in processes of its own.
+"""The Triton kernels under Triton's interpreter, against the reference; test_interpreter.py runs this in a process.
 
-The cases are those that can go wrong in Triton alone: blocks that do not fill, several blocks a row, both layouts,
-optional tensors, every dtype. What every backend keeps is tested for all of them in tests/ops.
+The cases are those that can go wrong in Triton alone: blocks that are not full, several blocks a row, both layouts,
+optional tensors, every dtype. The contract of all backends is tested in tests/ops.
 """
 
 from collections.abc import Callable
@@ -186,7 +186,7 @@ def test_grouping_with_an_unused_output(row: Row, unused: int) -> None:
 
 @pytest.mark.parametrize("row", GAUSSIAN, ids=lambda row: row.name)
 def test_masks_of_zero_for_what_explains_best(row: Row) -> None:
-    """Exponents far apart, and some above that of the best group with a mask."""
+    """Exponents lie far apart, and some above that of the best group whose mask is not 0."""
     data, mean, mask, variance = row.inputs((3, 5, 5, 7))
     check(row, [data, 5 * mean, (mask == mask.amax(1, keepdim=True)).float(), variance])
 

@@ -1,7 +1,7 @@
 """The kernels, compiled ahead of time for GPUs that this machine does not have.
 
 A kernel that the interpreter runs may still not compile, may spill registers, or may load four bytes at a time. So the
-launches of every operator are recorded as Triton specialises them, without running, and then compiled.
+launches of every operator are recorded, as Triton specialises them, without running; then they are compiled.
 """
 
 import os
@@ -40,19 +40,19 @@ KERNELS = {
     "mixture_kernel",
     "mixture_backward_kernel",
 }
-# With the registers for four elements a thread: 16 bytes in float32, 8 in the narrow dtypes.
+# Their threads have registers for four elements only: 16 bytes in float32, 8 in the narrow dtypes.
 CROWDED_KERNELS = {
     "lstm_gates_backward_kernel",
     "combine_g1_backward_kernel",
     "combine_g2_kernel",
     "combine_g2_backward_kernel",
 }
-SMALL_KERNELS = {"merge_moments_kernel"}  # only where a mean has many parts; reads kilobytes, at any alignment
+SMALL_KERNELS = {"merge_moments_kernel"}  # where a norm group has several chunks; reads kilobytes, at any alignment
 
 
 @dataclass(frozen=True)
 class Launch:
-    """One kernel as a launch specialises it: what Triton's just-in-time compiler would be given."""
+    """One kernel as a launch specialises it, for Triton's just-in-time compiler."""
 
     kernel: Any
     signature: dict[str, Any]
@@ -66,7 +66,7 @@ Recorder = Callable[[int], AbstractContextManager[list[Launch]]]
 
 @pytest.fixture
 def record(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    """record(architecture) is a context in which kernels do not run; it answers the list of their launches."""
+    """record(architecture) is a context in which kernels do not run; it yields the list of their launches."""
     from triton.backends.compiler import GPUTarget
     from triton.backends.nvidia.compiler import CUDABackend
     from triton.runtime.jit import JITFunction, create_function_from_signature
@@ -146,15 +146,15 @@ def compile_for(launch: Launch, architecture: int) -> dict[str, Any]:
 
 
 def resources(cubin: bytes, folder: Path) -> dict[str, int]:
-    """What a thread uses: REG, STACK, LOCAL and so on."""
+    """The resources of a thread: REG, STACK, LOCAL and so on."""
     import triton
 
     path = folder / "kernel.cubin"
     path.write_bytes(cubin)
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     command = [os.fspath(tool), "-res-usage", os.fspath(path)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return {name: int(number) for name, number in re.findall(r"\b([A-Z]+):(\d+)", answer)}
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return {name: int(number) for name, number in re.findall(r"\b([A-Z]+):(\d+)", output)}
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_every_kernel_compiles_well(
 @pytest.mark.parametrize("norm", ["none", "layer", "batch"])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_another_batch_size_compiles_nothing_anew(record: Recorder, layout: torch.memory_format, norm: str) -> None:
-    """Except, once, where the statistics of a channel stop to fit one program."""
+    """The exception is the merging of moments, which starts where a norm group no longer fits one program."""
 
     def specializations(samples: int) -> list[Launch]:
         with record(90) as launches:

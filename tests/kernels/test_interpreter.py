@@ -1,4 +1,4 @@
-"""Runs interpreted.py: the interpreter is chosen before Triton is imported, and a crash of it ends the process."""
+"""Runs interpreted.py in a process: the interpreter is chosen before Triton is imported, and may crash the process."""
 
 import os
 import subprocess

@@ -23,4 +23,4 @@ def test_schema_is_that_of_the_compiled_operator(name: str) -> None:
         return [(argument.name, str(argument.type)) for argument in schema.arguments]
 
     assert arguments(triton_schema) == arguments(native_schema)
-    assert [str(answer.type) for answer in triton_schema.returns] == [str(a.type) for a in native_schema.returns]
+    assert [str(result.type) for result in triton_schema.returns] == [str(r.type) for r in native_schema.returns]

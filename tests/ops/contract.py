@@ -1,4 +1,7 @@
-"""The rows of the contract suite: one for every operator and way to call it. A new family joins by adding its rows."""
+"""Rows of the contract: one for every operator and way to call it, with random inputs; and comparisons with the truth.
+
+A new family joins by adding its rows. The bench and the tests of the kernels take their inputs from here too.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +26,7 @@ class Argument:
 
     kind: str
     shape: Callable[..., tuple[int, ...]]  # shape(N, C, *S)
-    values: Callable[[Tensor], Tensor]  # makes values that are allowed from normal ones
+    values: Callable[[Tensor], Tensor]  # from normal numbers to numbers that the argument may have
     is_data: bool = False  # training needs no gradient of it
 
 
@@ -71,8 +74,8 @@ class Row:
     options: dict = field(default_factory=dict)
     outputs: int = 1
     projections: int = 0  # the first arguments that go into one list
-    keeps_layout: bool = True  # of the first argument; else results are contiguous
-    wide_states: bool = False  # of the dtype of arithmetic; activations are then bfloat16 where a test does not choose
+    keeps_layout: bool = True  # results lie in memory as the first argument; else they are contiguous
+    wide_states: bool = False  # states have the dtype of arithmetic; activations are then bfloat16 by default
 
     @property
     def name(self) -> str:
@@ -166,7 +169,7 @@ def ladder_combine(*, squash_gate: bool = False) -> Row:
 
 
 def group_evidence(delta: str = "residual", *, features: bool = False) -> Row:
-    """Of group_features, whose inputs are the same, with `features`."""
+    """A row of group_evidence, or with `features` of group_features: both take the same inputs."""
     arguments = {"noisy": data(), "mean": activation(), "mask": activation(values=_distribution)}
     options = {"noise_variance": 0.3, "delta": delta}
     operator, outputs = ("group_features", 1) if features else ("group_evidence", 2)
@@ -174,7 +177,7 @@ def group_evidence(delta: str = "residual", *, features: bool = False) -> Row:
 
 
 def group_evidence_bernoulli(*, features: bool = False) -> Row:
-    """Of group_features_bernoulli, whose inputs are the same, with `features`."""
+    """A row of group_evidence_bernoulli, or with `features` of group_features_bernoulli: both take the same inputs."""
     arguments = {"noisy": data(_binary), "probability": activation(values=torch.sigmoid)}
     arguments |= {"mask": activation(values=_distribution)}
     operator, outputs = ("group_features_bernoulli", 1) if features else ("group_evidence_bernoulli", 2)
@@ -250,7 +253,7 @@ def assert_as_good_as_reference(
     """Against float64, the fused operator errs at most twice as much as the reference in the same dtype.
 
     Args:
-        floor: what it may err in any case; no less than NARROW_FLOOR for results of those dtypes.
+        floor: an error that is always allowed; at least NARROW_FLOOR for results of those dtypes.
     """
     got = evaluate(row, inputs, unused=unused)
     same_dtype = evaluate(row, inputs, where=reference, unused=unused)

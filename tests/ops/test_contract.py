@@ -1,4 +1,4 @@
-"""What every operator keeps (README, "How it is held together"): one test for every point, run for every row."""
+"""The contract of every operator (README, "How it is held together"): one test for each point, run for every row."""
 
 from functools import partial
 
@@ -63,7 +63,7 @@ def test_large_sample(row, device):
     inputs = row.inputs((2, 3, 41, 43), device=device)
     floor = FLOOR
     if "norm" in row.options:
-        # A mean of 100 in float32 is off by up to 4e-6, and gains and slopes of up to 4 amplify that by chance in one
+        # A mean of 100 in float32 is off by up to 4e-6, and gains and slopes of up to 4 amplify that in one
         # or the other; a variance from the mean of squares would err by 1e-2.
         inputs[0], floor = inputs[0] + 100, 2e-4
     assert_as_good_as_reference(row, inputs, floor)

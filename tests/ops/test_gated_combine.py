@@ -1,4 +1,4 @@
-"""What the gated combinators compute beyond the contract: f(u, w) by hand, gates that take one side, and errors."""
+"""The gated combinators beyond the contract: f(u, w) by hand, gates that take one side, and errors."""
 
 import math
 from functools import partial

@@ -1,4 +1,4 @@
-"""What the grouping family computes beyond the contract: its identities, and that far tails stay finite."""
+"""The grouping family beyond the contract: its identities, and finite results for inputs in far tails."""
 
 from functools import partial
 
@@ -55,7 +55,7 @@ def with_gradients(function, *inputs):
 
 
 def assert_true(function, *inputs, gradients=True):
-    """All finite, and equal to what the reference computes in float64, relative to the largest true value."""
+    """All results are finite and equal to those of the reference in float64, relative to the largest true value."""
     got = with_gradients(function, *inputs)
     with fastladder.use_backend("reference"):
         truth = with_gradients(function, *(x.double() for x in inputs))
@@ -68,7 +68,7 @@ def assert_true(function, *inputs, gradients=True):
 @every_delta
 @pytest.mark.parametrize("function", [ops.group_evidence, ops.group_features])
 def test_evidence_far_from_every_group(function, delta, data, mean, mask, device):
-    """Errors of 1e4 and a variance of 1e-4: exponents of -5e11, where one group takes all."""
+    """With errors of 1e4 and a variance of 1e-4 exponents are -5e11, and one group takes all."""
     mean, variance = (1e4 * mean).round(), torch.tensor(1e-4, device=device)  # both are exact in float32
     evidence = partial(function, noise_variance=0, delta=delta)
     # The derivative of the "gradient" has slopes of (1e4 / 1e-4)^2 that cancel in exact arithmetic only.
@@ -77,7 +77,7 @@ def test_evidence_far_from_every_group(function, delta, data, mean, mask, device
 
 @every_delta
 def test_evidence_with_hard_masks(delta, data, mean, hard_mask, device):
-    """Among them masks of 0 for the group that explains the input, and of 1 for one that does not at all."""
+    """Some masks are 0 for the group that explains the input, and 1 for one that does not explain it at all."""
     evidence = partial(ops.group_evidence, noise_variance=0.01, delta=delta)
     assert_true(evidence, data, mean, hard_mask, torch.tensor(0.3, device=device))
     assert_true(evidence, data.round(), (1e3 * mean).round(), hard_mask, torch.tensor(0.99, device=device))
@@ -85,7 +85,7 @@ def test_evidence_with_hard_masks(delta, data, mean, hard_mask, device):
 
 @pytest.mark.parametrize("flip_probability", [0.0, FLIPS])
 def test_binary_evidence_with_hard_masks(flip_probability, binary, mean, hard_mask):
-    """Where nothing is flipped, the probability of what was seen may be as low as sigmoid(-10)."""
+    """Without flips the probability of an observed element may be as low as sigmoid(-10)."""
     probability = (5 * mean.clamp(-2, 2)).sigmoid()
     evidence = partial(ops.group_evidence_bernoulli, flip_probability=flip_probability)
     assert_true(evidence, binary, probability, hard_mask)
@@ -201,7 +201,7 @@ def test_masks_sum_to_one(groups, random, device):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
 @pytest.mark.parametrize("pixels", [2**18, 2**18 + 4], ids=["lines", "no_lines"])
 def test_results_larger_than_a_cache(pixels, dtype, backend, device):
-    """The compiled CPU kernels write past it where every row is made of whole cache lines, and not where it is not."""
+    """The compiled CPU kernels write past the cache where every row consists of whole cache lines, else into it."""
     if backend != "native" or device.type != "cpu":
         pytest.skip("of the compiled CPU kernels")
     generator = torch.Generator().manual_seed(3)
@@ -211,6 +211,6 @@ def test_results_larger_than_a_cache(pixels, dtype, backend, device):
     got = with_gradients(function, *leaves)
     with fastladder.use_backend("reference"):
         truth = with_gradients(function, *(x.double() for x in leaves))
-    tolerance = 1e-2 if dtype == torch.bfloat16 else 1e-5  # what is left of a number that is rounded to 8 bits
+    tolerance = 1e-2 if dtype == torch.bfloat16 else 1e-5  # the precision of a number that is rounded to 8 bits
     for x, y in zip(got, truth, strict=True):
         assert (x - y).abs().max() <= tolerance * y.abs().max()

@@ -1,4 +1,4 @@
-"""What lstm_gates computes beyond the contract: its state adds up over many steps whatever the dtype of all else."""
+"""lstm_gates beyond the contract: the dtype of its state, which adds up over many steps, and errors."""
 
 import math
 

@@ -1,6 +1,6 @@
-"""Derivatives of every kind, and the transforms of torch.func, of every operator: the values of the reference.
+"""Derivatives of every kind, and the transforms of torch.func, agree with the reference for every operator.
 
-`Row.call` with `where=reference` is plain PyTorch, whose own derivatives are what these are held against.
+`Row.call` with `where=reference` is plain PyTorch, whose own derivatives are the expected values.
 """
 
 import pytest
@@ -106,7 +106,7 @@ def test_second_derivative(row, inputs):
 
 @every_row
 def test_second_derivative_where_arguments_depend_on_each_other(row, inputs):
-    """An argument that another one was made from gets the gradient of both ways, once."""
+    """An argument from which another one is computed gets the gradients through both, once each."""
     operator, plain = functions(row)
 
     def chained(function):

@@ -1,5 +1,5 @@
-// The CUDA kernels, for tensors of the CPU: test_emulation.py compiles this with a C++ compiler and the cuda_runtime.h
-// beside it, and so runs the launches and the kernels as they are, without a GPU.
+// The CUDA kernels for tensors of the CPU: emulated.py compiles this with a C++ compiler and the cuda_runtime.h beside
+// it, so that the launches and the kernels run unchanged without a GPU.
 #define QUOTE(text) #text
 #define HEADER(family) QUOTE(operators/family.h)
 #define CUDA_HEADER(name) QUOTE(cuda/name.cuh)
@@ -13,7 +13,7 @@ STABLE_TORCH_LIBRARY_IMPL(fastladder_emulated, CPU, library) {
   fastladder::IMPLEMENT(FAMILY)<fastladder::ENGINE>(library);
 }
 
-// What the kernels ask of a torch with CUDA.
+// The functions of a torch with CUDA that the kernels call.
 extern "C" {
 AOTITorchError aoti_torch_create_device_guard(int32_t, DeviceGuardHandle* guard) {
   *guard = nullptr;
@@ -31,7 +31,7 @@ AOTITorchError torch_c10_cuda_check_msg(int32_t, const char*, const char*, uint3
 void torch_c10_cuda_free_error_msg(char*) {}
 }
 
-// For test_launches.py.
+// Between these, the accesses and launches are recorded.
 extern "C" __attribute__((visibility("default"))) void start_trace() {
   emulation::trace.launches = 0;
   emulation::trace.accesses.clear();
