@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "cpu/lanes.h"
-#include "formulas/moments.h"
+#include "formulas/sample_moments.h"
 
 namespace fastladder {
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "cuda/preactivation.cuh"
-#include "formulas/moments.h"
+#include "formulas/sample_moments.h"
 
 namespace fastladder {
 
