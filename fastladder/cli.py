@@ -17,7 +17,7 @@ COMMANDS = {
         "train a small network in five minutes and show what it learned",
     ),
     "train": ("fastladder.experiments.commands", "train a network"),
-    "evaluate": ("fastladder.experiments.commands", "evaluate a run on the test sequences"),
+    "evaluate": ("fastladder.experiments.commands", "evaluate a run on its test set"),
     "reproduce": ("fastladder.experiments.reproduce", "train the rows of a paper's table and print it"),
     "figure": ("fastladder.experiments.commands", "draw a figure of a paper"),
     "doctor": (None, "print backends, build and versions, and what is absent"),
@@ -26,14 +26,14 @@ USAGE, FAILURE, INTERRUPTED = 2, 1, 130
 
 
 class _Parser(argparse.ArgumentParser):
-    """Answers a wrong command with one line."""
+    """Refuses a wrong command with one line."""
 
     def error(self, message: str) -> NoReturn:
         raise RunError(f"{message} (fastladder --help lists the commands)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and answers its exit code.
+    """Runs a command and returns its exit code.
 
     0 for success, 2 for input that cannot be used, 1 for a training that failed, 130 for Ctrl-C. What went wrong is one
     line on the standard error.

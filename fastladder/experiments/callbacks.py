@@ -3,7 +3,7 @@
 import atexit
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
@@ -13,6 +13,7 @@ from torch import distributed
 
 from fastladder.experiments.files import WriteError
 from fastladder.experiments.schedules import learning_rate
+from fastladder.experiments.task import Task
 
 RECORD = "fastladder"  # where a checkpoint keeps its RunRecord
 
@@ -27,7 +28,7 @@ class RunRecord(Callback):
 
     Attributes:
         history: for every epoch its number from 1, the steps so far, its learning rate at the end, every metric, and
-            the sequences and seconds of its training steps.
+            the examples and seconds of its training steps.
     """
 
     def __init__(self, experiment: str, configuration: dict[str, Any], environment: dict[str, Any]) -> None:
@@ -35,16 +36,16 @@ class RunRecord(Callback):
         self.configuration = configuration
         self.environment = environment
         self.history: list[dict[str, float]] = []
-        self._sequences = 0
+        self._examples = 0
         self._started = self._seconds = 0.0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._sequences = 0
+        self._examples = 0
         self._started = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *step: Any) -> None:
         _, batch, _ = step
-        self._sequences += len(batch[0]) * trainer.world_size
+        self._examples += cast(Task, pl_module).examples(batch) * trainer.world_size
         self._seconds = time.perf_counter() - self._started
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -54,7 +55,7 @@ class RunRecord(Callback):
             "step": trainer.global_step,
             "learning_rate": learning_rate(trainer),
         }
-        self.history.append({**epoch, **metrics, "sequences": self._sequences, "seconds": self._seconds})
+        self.history.append({**epoch, **metrics, "examples": self._examples, "seconds": self._seconds})
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint[RECORD] = {
@@ -194,8 +195,9 @@ class TrainingProgress(Callback):
         if not trainer.is_global_zero:
             return
         metrics = trainer.callback_metrics
-        error = metrics.get("valid/classification_error")
-        self.valid = "" if error is None else f", valid error {error:.1f} %"
+        name, shown = cast(Task, pl_module).progress_score or ("", "")
+        score = metrics.get(f"valid/{name}")
+        self.valid = "" if score is None else f", valid {shown.format(score)}"
         if self.bar.disable:
             epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
             self.console.print(f"{epoch}: cost {metrics['train/cost']:.3f}{self.valid}", highlight=False)

@@ -1,11 +1,10 @@
 """`fastladder train`, `fastladder evaluate` and `fastladder figure`."""
 
-import importlib
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
@@ -17,39 +16,32 @@ from fastladder.experiments.configuration import (
     configuration_of,
     in_its_file,
     make_parser,
+    options_of,
     parse,
     parse_training,
     user_path,
 )
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.files import write_json
-from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
+from fastladder.experiments.registry import DEFAULT_EXPERIMENT, FIGURES, find_experiment
 from fastladder.experiments.saved import read_run
 from fastladder.experiments.training import RunFolder, evaluate, train
 from fastladder.info import environment
 
-LABELS = {
-    "classification_error": "classification error (%)",
-    "cross_entropy": "cross entropy (nats)",
-    "next_frame_error": "next-frame error (mean square)",
-    "predict_zero": "  of predicting an empty frame",
-    "copy_last": "  of copying the last frame",
-    "ami": "AMI",
-}
-
 
 def train_command(arguments: list[str]) -> int:
     """Trains, and leaves a run folder."""
-    parser = make_parser("train", "Trains a network on occluded moving digits.")
-    options = parse_training(parser, arguments)
+    experiment = find_experiment(DEFAULT_EXPERIMENT)
+    parser = make_parser("train", options_of(experiment).description, experiment)
+    options = parse_training(parser, arguments, experiment)
     folder = RunFolder(options.run)
     if folder.last.exists() and not options.resume:
         raise RunError(f"{folder.path}: holds a run already; --resume goes on with it, --run names another folder")
     configuration = configuration_of(options)
     with in_its_file(options, arguments):
-        task, data = MOVING_DIGITS.build(configuration, data_dir=options.data_dir, download=options.download)
+        task, data = experiment.build(configuration, data_dir=options.data_dir, download=options.download)
     console = Console()
-    record = RunRecord(MOVING_DIGITS.name, configuration, environment(configuration["seed"]))
+    record = RunRecord(experiment.name, configuration, environment(configuration["seed"]))
     try:
         train(task, data, record, folder, resume=options.resume, minutes=options.minutes, console=console)
     except KeyboardInterrupt:
@@ -61,7 +53,7 @@ def train_command(arguments: list[str]) -> int:
 
 
 def interrupted(command: str, arguments: list[str], folder: RunFolder) -> int:
-    """Says how to go on after Ctrl-C, and answers the exit code that shells know it by."""
+    """Says how to go on after Ctrl-C, and returns the exit code that shells know it by."""
     if not folder.last.exists():
         raise KeyboardInterrupt
     again = shlex.join(["fastladder", command, *arguments, *([] if "--resume" in arguments else ["--resume"])])
@@ -95,60 +87,28 @@ def evaluate_command(arguments: list[str]) -> int:
         "configuration": configuration,
         "environment": environment(configuration["seed"]),
     }
-    Console().print(scores_table(f"{saved.path}, test", scores))
+    Console().print(scores_table(f"{saved.path}, test", scores, saved.experiment.labels))
     write_json(saved.path.parent / "evaluation.json", result)
     return 0
 
 
-def scores_table(title: str, scores: dict[str, Any]) -> Table:
-    """The scores, one a row: first those of `LABELS`."""
+def scores_table(title: str, scores: dict[str, Any], labels: Mapping[str, str]) -> Table:
+    """The scores, one a row: first those that have a label."""
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
-    rank = {name: position for position, name in enumerate(LABELS)}
+    rank = {name: position for position, name in enumerate(labels)}
     for name in sorted(scores, key=lambda name: (rank.get(name, len(rank)), name)):
-        table.add_row(label(name), f"{scores[name]:.4g}")
+        table.add_row(label(name, labels), f"{scores[name]:.4g}")
     return table
 
 
-def label(name: str) -> str:
+def label(name: str, labels: Mapping[str, str]) -> str:
     """What a score is called. Of scores of every iteration, such as "ami_3", the number comes last."""
     score, _, iteration = name.rpartition("_")
     if iteration.isdecimal():
-        return f"{label(score)}, iteration {iteration}"
-    return LABELS.get(name, name.replace("_", " "))
-
-
-class Figure(NamedTuple):
-    """A figure of a paper: what it shows, and the module and function that draw it from their own options."""
-
-    title: str
-    module: str
-    function: str
-
-
-FIGURES = {
-    "rladder-figure4": Figure(
-        "Truth, observation, prediction and probe (Recurrent Ladder Networks, Fig. 4)",
-        "fastladder.experiments.occluded_moving_digits.probe",
-        "figure4_command",
-    ),
-    "message-passing": Figure(
-        "Message passing, corrected and as printed (Recurrent Ladder Networks, appendices B and C)",
-        "fastladder.experiments.message_passing.figures",
-        "message_passing_command",
-    ),
-    "tagger-figure4": Figure(
-        "Groups of shapes, by iteration (Tagger, Fig. 4)",
-        "fastladder.experiments.grouping.figures",
-        "figure4_command",
-    ),
-    "tagger-figure5": Figure(
-        "Groups of textured digits, by iteration (Tagger, Fig. 5)",
-        "fastladder.experiments.grouping.figures",
-        "figure5_command",
-    ),
-}
+        return f"{label(score, labels)}, iteration {iteration}"
+    return labels.get(name, name.replace("_", " "))
 
 
 def figure_command(arguments: list[str]) -> int:
@@ -161,6 +121,5 @@ def figure_command(arguments: list[str]) -> int:
         raise SystemExit(0)
     if name not in FIGURES:
         raise RunError(f"figure: got {name!r}, needs one of {', '.join(FIGURES)}")
-    figure = FIGURES[name]
-    command: Callable[[list[str]], int] = getattr(importlib.import_module(figure.module), figure.function)
+    command: Callable[[list[str]], int] = FIGURES[name].place.find()
     return command(arguments[1:])

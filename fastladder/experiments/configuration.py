@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
@@ -14,11 +14,8 @@ from lightning.pytorch import Trainer
 
 from fastladder.experiments.effects import check_effects, given_options
 from fastladder.experiments.errors import OptionError, RunError
-from fastladder.experiments.occluded_moving_digits import MovingDigitsData, MovingDigitsTask
-from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
+from fastladder.experiments.experiment import Experiment, Options
 from fastladder.experiments.yaml_files import YamlFile, read_yaml
-
-CONFIGURATIONS = Path(__file__).parent / "occluded_moving_digits" / "configs"
 
 # Lightning's own options that a run offers; the rest would get in the way of checkpoints, loggers or batches.
 TRAINER_OPTIONS = {
@@ -42,13 +39,15 @@ LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
 class ConfigurationFile(ActionConfigFile):
     """--config, which also takes the name of a configuration that comes with the package."""
 
+    experiment: ClassVar[Experiment[Any, Any]]
+
     def __call__(self, parser: Any, config: Any, value: Any, option_string: str | None = None) -> None:
-        shipped = CONFIGURATIONS / f"{value}.yaml"
+        shipped = options_of(self.experiment).files / f"{value}.yaml"
         path = shipped if shipped.is_file() else Path(value)
         file = read_yaml(path)
-        experiment = file.content.get("experiment", MOVING_DIGITS.name)
-        if experiment != MOVING_DIGITS.name:
-            raise RunError(f"{path}: is of the experiment {experiment}, needs one of {MOVING_DIGITS.name}")
+        of = file.content.get("experiment", self.experiment.name)
+        if of != self.experiment.name:
+            raise RunError(f"{path}: is of the experiment {of}, needs one of {self.experiment.name}")
         options = dict(options_in(file, set(parser.get_defaults().keys()) - {self.dest}))
         try:
             super().__call__(parser, config, yaml.safe_dump(options), option_string)
@@ -56,6 +55,12 @@ class ConfigurationFile(ActionConfigFile):
             *_, name, message = ["", *re.split(r'Parser key "([^"]+)":\s+', str(error))]
             raise RunError(f"{file.place(name)}: {name}: {message}") from None
         config[self.dest][-1] = str(path)
+
+
+def options_of(experiment: Experiment[Any, Any]) -> Options:
+    """How `fastladder train` trains an experiment."""
+    assert experiment.options is not None, f"{experiment.name} is trained by `fastladder reproduce` only"
+    return experiment.options
 
 
 def options_in(file: YamlFile, known: set[str]) -> Iterator[tuple[str, Any]]:
@@ -81,31 +86,33 @@ def options_in(file: YamlFile, known: set[str]) -> Iterator[tuple[str, Any]]:
             raise RunError(f"{file.place(name)}: {name}: is no option; fastladder train --help lists them")
 
 
-def make_parser(command: str, description: str) -> ArgumentParser:
+def make_parser(command: str, description: str, experiment: Experiment[Any, Any]) -> ArgumentParser:
     """The options of everything that trains. A configuration file has the same names."""
+    declared = options_of(experiment)
     parser = ArgumentParser(
         prog=f"fastladder {command}",
         description=description,
         exit_on_error=False,
         allow_abbrev=False,  # else an option that has no effect would not be known by its name
-        default_config_files=[str(CONFIGURATIONS / "demo.yaml")],
+        default_config_files=[str(declared.files / "demo.yaml")],
     )
-    names = ", ".join(sorted(path.stem for path in CONFIGURATIONS.glob("*.yaml")))
-    parser.add_argument("--config", action=ConfigurationFile, help=f"YAML file, or one of {names}; options override it")
-    experiment = MOVING_DIGITS.name
-    parser.add_argument("--experiment", choices=[experiment], default=experiment, help="others: fastladder reproduce")
+    names = ", ".join(sorted(path.stem for path in declared.files.glob("*.yaml")))
+    action = type("ConfigurationFile", (ConfigurationFile,), {"experiment": experiment})
+    parser.add_argument("--config", action=action, help=f"YAML file, or one of {names}; options override it")
+    name = experiment.name
+    parser.add_argument("--experiment", choices=[name], default=name, help="others: fastladder reproduce")
     parser.add_argument("--run", type=user_path, default=f"runs/{command}", help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in that folder")
     parser.add_argument("--minutes", type=float | None, help="stop after the first epoch that ends later than this")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, trajectories and order")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, data and order")
     add_data_arguments(parser)
-    parser.add_class_arguments(MovingDigitsData, "data", skip={"folder", "download", "seed"}, instantiate=False)
-    parser.add_class_arguments(MovingDigitsTask, "model", skip={"frame_size", "frames"}, instantiate=False)
+    parser.add_class_arguments(declared.data, "data", skip=set(declared.data_skipped), instantiate=False)
+    parser.add_class_arguments(declared.model, "model", skip=set(declared.model_skipped), instantiate=False)
     skip = set(inspect.signature(Trainer).parameters) - TRAINER_OPTIONS
     parser.add_class_arguments(Trainer, "trainer", skip=skip, instantiate=False, fail_untyped=False)
-    for name in LIMITS:
+    for limit in LIMITS:
         help_text = "how many batches of an epoch (1), or which share of them (1.0)"
-        parser.add_argument(f"--trainer.{name}", type=batch_limit, help=help_text)
+        parser.add_argument(f"--trainer.{limit}", type=batch_limit, help=help_text)
     parser.add_argument("--trainer.accumulate_grad_batches", type=batch_count, default=1, help="batches in a step")
     return parser
 
@@ -155,14 +162,14 @@ def parse(parser: ArgumentParser, arguments: list[str]) -> Namespace:
         raise RunError(message) from None
 
 
-def parse_training(parser: ArgumentParser, arguments: list[str]) -> Namespace:
+def parse_training(parser: ArgumentParser, arguments: list[str], experiment: Experiment[Any, Any]) -> Namespace:
     """The options of a training.
 
     Raises:
         RunError: as of `parse`, or an option was given that others make void.
     """
     options = parse(parser, arguments)
-    check_effects(options, arguments)
+    check_effects(options, arguments, options_of(experiment).voids)
     return options
 
 

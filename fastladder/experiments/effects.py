@@ -23,29 +23,7 @@ class Void(NamedTuple):
     remedy: str
 
 
-OF_DECODER = ("feedback", "predict", "alignment", "init", "prediction_weight")
-VOIDS = (
-    Void(
-        tuple(f"--model.{name}" for name in OF_DECODER),
-        lambda options: not options.model.decoder,
-        "--model.decoder true",
-    ),
-    Void(("--model.prediction_weight",), lambda options: not options.model.predict, "--model.predict true"),
-    Void(
-        ("--model.learning_rate",),
-        lambda options: isinstance(options.model.schedule, list),
-        "--model.schedule linear or halving",
-    ),
-    Void(
-        ("--model.least_learning_rate",),
-        lambda options: options.model.schedule != "halving",
-        "--model.schedule halving",
-    ),
-    Void(
-        ("--model.consistency_weight",),
-        lambda options: options.model.teacher_decay is None,
-        "--model.teacher_decay",
-    ),
+OF_TRAINER = (
     Void(
         ("--trainer.gradient_clip_algorithm",),
         lambda options: options.trainer.gradient_clip_val is None,
@@ -54,18 +32,19 @@ VOIDS = (
 )
 
 
-def check_effects(options: Namespace, arguments: Sequence[str]) -> None:
+def check_effects(options: Namespace, arguments: Sequence[str], voids: Sequence[Void]) -> None:
     """Checks that all options have an effect that were given on the command line; a file may hold any.
 
     Args:
         options: the values of all.
         arguments: the command line they were read from.
+        voids: of the experiment; those of the trainer are checked too.
 
     Raises:
         RunError: one has none; the message says what would give it one.
     """
     given = given_options(arguments)
-    for void in VOIDS:
+    for void in (*voids, *OF_TRAINER):
         for option in void.options:
             if option in given and void.without_effect(options):
                 raise RunError(f"{option}: has no effect, needs {void.remedy}")

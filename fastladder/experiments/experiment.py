@@ -1,26 +1,40 @@
 """What an experiment is: a task and its data, both of one configuration. A run says which experiment it is of."""
 
-import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from lightning.pytorch import LightningDataModule, LightningModule
 
+from fastladder.experiments.effects import Void
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.seeding import seeded
-
-# The experiment's name -> the module that holds it and its name there.
-EXPERIMENTS = {
-    "occluded_moving_digits": ("fastladder.experiments.occluded_moving_digits.experiment", "MOVING_DIGITS"),
-    "few_labels": ("fastladder.experiments.few_labels.tables", "FEW_LABELS"),
-    "grouping": ("fastladder.experiments.shapes.experiment", "GROUPING"),
-    "textured_digits": ("fastladder.experiments.textured_digits.experiment", "TEXTURED_DIGITS"),
-}
 
 Configuration = dict[str, Any]
 Task = TypeVar("Task", bound=LightningModule)
 Data = TypeVar("Data", bound=LightningDataModule)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How `fastladder train` reads the configuration of an experiment from options and files.
+
+    Attributes:
+        description: what is trained, in a sentence.
+        data, model: the classes whose arguments are the options of these sections.
+        data_skipped, model_skipped: arguments that are no options.
+        files: a folder of configurations that come with the package, in YAML; "demo" has the defaults.
+        voids: options that others make void.
+    """
+
+    description: str
+    data: type
+    model: type
+    data_skipped: frozenset[str]
+    model_skipped: frozenset[str]
+    files: Path
+    voids: tuple[Void, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -29,19 +43,24 @@ class Experiment(Generic[Task, Data]):
 
     Attributes:
         name: in the runs' records.
-        data: from a configuration, and the arguments `folder` and `download` for MNIST, to the data. It answers
+        data: from a configuration, and the arguments `folder` and `download` for MNIST, to the data. It has
             `fingerprints()`: the sha256 of everything that decides it, for train, valid and test.
-        task: from a configuration to the task, with initial weights from torch's own source of chance. No data is
-            needed. Its attribute `evaluated` is the network that is judged.
-        why_not_mnist: from a configuration to that in it by which the data is not made of MNIST; empty: it is.
-        judged_by: the checkpoint that stands for a run: that of the last epoch, or of the best where there is one.
+        task: from a configuration to the task, with initial weights from torch's global generator. No data is
+            needed. Its attribute `evaluated` is the network that is evaluated.
+        why_not_mnist: from a configuration to the option by which the data is not made of MNIST; empty
+            where it is made of MNIST.
+        represented_by: the checkpoint that stands for a run: that of the last epoch, or of the best where there is one.
+        labels: what scores are called in tables, first those that come first.
+        options: how `fastladder train` trains it; None: only `fastladder reproduce` does.
     """
 
     name: str
     data: Callable[..., Data]
     task: Callable[[Configuration], Task]
     why_not_mnist: Callable[[Configuration], str]
-    judged_by: Literal["best", "last"] = "last"
+    represented_by: Literal["best", "last"] = "last"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    options: Options | None = None
 
     def build(
         self, configuration: Configuration, *, data_dir: str | None = None, download: bool = False
@@ -69,14 +88,20 @@ class Experiment(Generic[Task, Data]):
                 raise RunError(f"{option}: has no effect with {reason}")
 
 
-def find_experiment(name: str) -> Experiment[Any, Any]:
-    """The experiment of that name.
+def data_of(make: Callable[..., Data]) -> Callable[..., Data]:
+    """From what makes data of the section "data" of a configuration to `Experiment.data`."""
 
-    Raises:
-        RunError: there is none; the message lists those that are there.
-    """
-    if name not in EXPERIMENTS:
-        raise RunError(f"experiment: got {name!r}, needs one of {', '.join(EXPERIMENTS)}")
-    module, attribute = EXPERIMENTS[name]
-    experiment: Experiment[Any, Any] = getattr(importlib.import_module(module), attribute)
-    return experiment
+    def make_data(configuration: Configuration, *, folder: str | None, download: bool) -> Data:
+        return make(**configuration["data"], folder=folder, download=download, seed=configuration["seed"])
+
+    return make_data
+
+
+def source_not_mnist(default: str) -> Callable[[Configuration], str]:
+    """`Experiment.why_not_mnist` of data whose section has a "source", with its default."""
+
+    def why_not_mnist(configuration: Configuration) -> str:
+        source = configuration["data"].get("source", default)
+        return "" if source == "mnist" else f"data.source {source!r}, only with 'mnist'"
+
+    return why_not_mnist

@@ -55,7 +55,7 @@ class Phase:
             complete: whether the attempt came to its end.
             before: the phases that led to this one; their steps and seconds count too.
         """
-        path = self.folder.judged(self.experiment)
+        path = self.folder.representing(self.experiment)
         load_weights(self.task, read_checkpoint(path), path)
         scores = self.evaluate()
         histories = [phase.folder.history() for phase in (*before, self)]

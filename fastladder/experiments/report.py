@@ -9,11 +9,11 @@ from rich import box
 from rich.console import Group
 from rich.table import Table as ScreenTable
 
-from fastladder.experiments.commands import FIGURES
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.files import WriteError, write
+from fastladder.experiments.registry import FIGURES, TABLES, find_table, paper_numbers
 from fastladder.experiments.results import Result, check_configuration, mean_and_deviation, read_result
-from fastladder.experiments.tables import TABLES, Row, Table, find_table, paper_numbers
+from fastladder.experiments.tables import Row, Table
 
 UNFINISHED = "A star marks rows that had not come to the end of their training."
 BESIDE = 3  # scores in one table on the screen

@@ -10,9 +10,10 @@ from rich.console import Console
 
 from fastladder.experiments.configuration import add_data_arguments, parse, user_path
 from fastladder.experiments.errors import RunError
+from fastladder.experiments.registry import TABLES, find_table
 from fastladder.experiments.report import results_table, write_report
 from fastladder.experiments.results import Result, check_configuration, read_result, result_path, write_result
-from fastladder.experiments.tables import TABLES, Attempt, Row, Table, find_table
+from fastladder.experiments.tables import Attempt, Row, Table
 from fastladder.experiments.training import open_folder
 from fastladder.experiments.yaml_files import dump_yaml
 

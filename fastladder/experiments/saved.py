@@ -12,7 +12,8 @@ from torch import nn
 from fastladder.data.idx import DataError
 from fastladder.experiments.callbacks import RECORD
 from fastladder.experiments.errors import RunError
-from fastladder.experiments.experiment import Configuration, Data, Experiment, Task, find_experiment
+from fastladder.experiments.experiment import Configuration, Data, Experiment, Task
+from fastladder.experiments.registry import experiment_of_record, find_experiment
 from fastladder.experiments.training import RunFolder, load_weights, read_checkpoint
 
 
@@ -95,8 +96,8 @@ def read_run(run: Path) -> SavedRun[Any, Any]:
         RunError: there is none, it is damaged, or it does not say of which experiment it is.
     """
     saved = _read(_any_checkpoint(run))
-    if run.is_dir() and (judged := RunFolder(run).judged(saved.experiment)) != saved.path:
-        return _read(judged)
+    if run.is_dir() and (path := RunFolder(run).representing(saved.experiment)) != saved.path:
+        return _read(path)
     return saved
 
 
@@ -115,20 +116,9 @@ def read_run_of(experiment: Experiment[Task, Data], run: Path) -> SavedRun[Task,
 def _read(path: Path) -> SavedRun[Any, Any]:
     checkpoint = read_checkpoint(path)
     try:
-        return SavedRun(path, checkpoint, find_experiment(_experiment_name(checkpoint[RECORD])))
+        return SavedRun(path, checkpoint, find_experiment(experiment_of_record(checkpoint[RECORD])))
     except RunError as error:
         raise RunError(f"{path}: {error}") from None
-
-
-def _experiment_name(record: dict[str, Any]) -> str:
-    if "experiment" in record:
-        return str(record["experiment"])
-    # It is from before experiments had names. All that train and demo made then were moving digits, which alone have
-    # these sections.
-    configuration = record["configuration"]
-    if configuration.keys() == {"seed", "data", "model", "trainer"} and "network" in configuration["model"]:
-        return "occluded_moving_digits"
-    raise RunError("does not say of which experiment it is, as it is from an older version; train it anew")
 
 
 def _any_checkpoint(run: Path) -> Path:

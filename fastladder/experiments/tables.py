@@ -1,30 +1,14 @@
-"""What `fastladder reproduce` can do: tables of the papers, declared as rows, columns and scales.
+"""What `fastladder reproduce` can do: tables of the papers, declared as rows, columns and scales."""
 
-A table joins by one entry in `TABLES`.
-"""
-
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.experiment import Configuration, Experiment
-
-# The table's name -> the module that holds it and its name there.
-TABLES = {
-    "rladder-table1": ("fastladder.experiments.occluded_moving_digits.tables", "TABLE1"),
-    "rladder-table2": ("fastladder.experiments.occluded_moving_digits.tables", "TABLE2"),
-    "ladder-mnist": ("fastladder.experiments.few_labels.tables", "LADDER_MNIST"),
-    "tagger-table1": ("fastladder.experiments.shapes.tables", "TABLE1"),
-    "tagger-table2-textures1": ("fastladder.experiments.textured_digits.tables", "TEXTURES1"),
-    "tagger-table2-textures2": ("fastladder.experiments.textured_digits.tables", "TEXTURES2"),
-    "tagger-transfer": ("fastladder.experiments.shapes.tables", "TRANSFER"),
-}
 
 
 @dataclass(frozen=True)
@@ -160,29 +144,3 @@ class Table:
             for section, values in changes.items():
                 sections[section].update(values)
         return {"seed": seed, **sections}
-
-
-def find_table(name: str) -> Table:
-    """The table of that name.
-
-    Raises:
-        RunError: there is none; the message lists those that are there.
-    """
-    if name not in TABLES:
-        raise RunError(f"table: got {name!r}, needs one of {', '.join(TABLES)}")
-    module, attribute = TABLES[name]
-    table: Table = getattr(importlib.import_module(module), attribute)
-    return table
-
-
-def paper_numbers(table: str) -> dict[str, dict[str, tuple[float, float | None]]]:
-    """What the paper prints: row -> score -> mean and deviation (None where it gives none), in the paper's unit.
-
-    Of a table or row that no paper has there is nothing.
-    """
-    tables = yaml.safe_load((Path(__file__).parent / "paper_numbers.yaml").read_text())
-    numbers = tables[table]["rows"] if table in tables else {}
-    return {
-        row: {score: (cell[0], cell[1] if len(cell) > 1 else None) for score, cell in cells.items()}
-        for row, cells in numbers.items()
-    }

@@ -1,5 +1,7 @@
 """What the tasks of all experiments share: Adam, a learning rate that may fall, scores in the log, and generators."""
 
+from typing import Any
+
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -39,6 +41,10 @@ class Task(LightningModule):
         """The network that is evaluated."""
         raise NotImplementedError
 
+    def examples(self, batch: Any) -> int:
+        """How many examples a batch has."""
+        raise NotImplementedError
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = torch.optim.Adam(trained, self.learning_rate)
@@ -52,13 +58,13 @@ class Task(LightningModule):
         """A generator for one epoch or one batch, on the task's device; every process has another one."""
         return torch.Generator(self.device).manual_seed(mixed(seed, position, self.global_rank))
 
-    def report(self, part: str, scores: dict[str, Tensor], count: int) -> None:
+    def report(self, part: str, scores: dict[str, Tensor], batch: Any) -> None:
         """Logs the scores of a batch, which the trainer averages over all examples and processes of the epoch.
 
         Args:
             part: "train", "valid" or "test".
             scores: numbers, (); of these "cost" has to be finite.
-            count: examples in the batch.
+            batch: of which they are.
 
         Raises:
             NonFiniteCostError: the cost is NaN or infinite.
@@ -67,7 +73,7 @@ class Task(LightningModule):
             check_finite(scores["cost"], part, self)
         self.log_dict(
             {f"{part}/{name}": score.detach().float() for name, score in scores.items()},
-            batch_size=count,
+            batch_size=self.examples(batch),
             on_step=False,
             on_epoch=True,
             sync_dist=True,

@@ -54,9 +54,9 @@ class RunFolder:
         self.best = self.path / "best.ckpt"
         self.configuration = self.path / "config.yaml"
 
-    def judged(self, experiment: Experiment[Any, Any]) -> Path:
+    def representing(self, experiment: Experiment[Any, Any]) -> Path:
         """The checkpoint that stands for the run: by it the run is evaluated, drawn and loaded."""
-        return self.best if experiment.judged_by == "best" and self.best.exists() else self.last
+        return self.best if experiment.represented_by == "best" and self.best.exists() else self.last
 
     def open(self) -> None:
         """Makes the folder.

@@ -52,7 +52,7 @@ def test_a_checkpoint_says_what_the_run_is(trained):
     assert record["environment"]["seed"] == record["configuration"]["seed"] == 0
     assert record["environment"]["versions"]["torch"] == torch.__version__
     history = read_checkpoint(trained / "last.ckpt")[RECORD]["history"]
-    assert [(epoch["epoch"], epoch["step"], epoch["sequences"]) for epoch in history] == [
+    assert [(epoch["epoch"], epoch["step"], epoch["examples"]) for epoch in history] == [
         (1, 3, 30),
         (2, 6, 30),
         (3, 9, 30),
@@ -148,7 +148,7 @@ def test_one_batch_is_not_all_batches(from_file, tmp_path):
     if from_file:
         (tmp_path / "limits.yaml").write_text(yaml.safe_dump({"trainer": limits}))
         options = [f"--config={tmp_path / 'limits.yaml'}"]
-    parsed = parse(make_parser("train", ""), options).trainer
+    parsed = parse(make_parser("train", "", MOVING_DIGITS), options).trainer
     assert [(type(parsed[name]), parsed[name]) for name in limits] == [(int, 1), (float, 1.0), (float, 0.5)]
 
 

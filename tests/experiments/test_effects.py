@@ -5,7 +5,8 @@ from lightning.pytorch import Trainer
 
 from fastladder.cli import main
 from fastladder.experiments.configuration import make_parser, parse
-from fastladder.experiments.effects import VOIDS
+from fastladder.experiments.effects import OF_TRAINER
+from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS, VOIDS
 
 
 @pytest.fixture(autouse=True)
@@ -73,8 +74,8 @@ def test_a_file_may_hold_what_an_option_makes_void(monkeypatch, tmp_path, capsys
 
 
 def test_every_option_is_one_and_is_not_void_by_default():
-    parser = make_parser("train", "")
-    for void in VOIDS:
+    parser = make_parser("train", "", MOVING_DIGITS)
+    for void in (*VOIDS, *OF_TRAINER):
         assert all(option in parser.format_help() for option in void.options)
     options = parse(parser, ["--model.schedule=halving", "--model.teacher_decay=0.9"])
-    assert not any(void.without_effect(options) for void in VOIDS)
+    assert not any(void.without_effect(options) for void in (*VOIDS, *OF_TRAINER))

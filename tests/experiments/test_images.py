@@ -2,13 +2,14 @@ import pytest
 import torch
 
 from fastladder.data import shapes
-from fastladder.experiments.images import GroupedData
+from fastladder.experiments.shapes.data import ShapesData
+from fastladder.experiments.textured_digits.data import grouped_digits
 
 SIZES = (50, 7, 6)
 
 
 def make(**options):
-    return GroupedData(**({"sizes": SIZES, "batch_size": 8, "source": "bundled"} | options))
+    return ShapesData(**({"sizes": SIZES, "batch_size": 8} | options))
 
 
 def ready(**options):
@@ -45,7 +46,9 @@ def test_evaluation_shows_every_image_in_order():
 
 @pytest.mark.parametrize(("dataset", "digits"), [("textures1", 1), ("textures2", 2)])
 def test_textured_digits_have_labels(dataset, digits):
-    (batch,) = ready(dataset=dataset).test_dataloader()
+    data = grouped_digits(dataset=dataset, source="bundled", sizes=SIZES, batch_size=8)
+    data.setup("test")
+    (batch,) = data.test_dataloader()
     assert batch.label.shape == (6, digits)
     assert batch.image.shape == (6, 20, 20)
 

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from fastladder.experiments.phases import Phase, minutes_until
-from fastladder.experiments.shapes.experiment import GROUPING
+from fastladder.experiments.shapes.experiment import SHAPES
 from fastladder.experiments.shapes.tables import scale_of
 from fastladder.experiments.tables import Attempt
 
@@ -18,7 +18,7 @@ CONFIGURATION["data"]["batch_size"] = 5
 def phase(tmp_path):
     def make(name, **changes):
         attempt = Attempt(CONFIGURATION, tmp_path, None, None, False, Console(quiet=True))
-        return Phase(attempt, GROUPING, {**CONFIGURATION, **changes}, tmp_path / name)
+        return Phase(attempt, SHAPES, {**CONFIGURATION, **changes}, tmp_path / name)
 
     return make
 

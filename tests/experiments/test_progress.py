@@ -11,7 +11,7 @@ from fastladder.experiments.training import RunFolder, train
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_progress_shows_epoch_cost_and_error(terminal, tiny, tmp_path):
-    configuration = configuration_of(parse(make_parser("train", ""), tiny))
+    configuration = configuration_of(parse(make_parser("train", "", MOVING_DIGITS), tiny))
     task, data = MOVING_DIGITS.build(configuration)
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=terminal, width=120, color_system=None)

@@ -9,9 +9,10 @@ from rich.console import Console
 
 import fastladder
 from fastladder.experiments.errors import RunError
+from fastladder.experiments.registry import TABLES, Place, find_table, paper_numbers
 from fastladder.experiments.report import number, report, results_table, write_report
 from fastladder.experiments.results import Result, result_path, write_result
-from fastladder.experiments.tables import TABLES, Column, Row, Scale, Table, find_table, paper_numbers
+from fastladder.experiments.tables import Column, Row, Scale, Table
 
 ROOT = Path(fastladder.__file__).resolve().parent.parent
 
@@ -28,7 +29,7 @@ MADE_UP = Table(
 
 @pytest.fixture
 def made_up(monkeypatch):
-    monkeypatch.setattr("fastladder.experiments.report.TABLES", {MADE_UP.name: ("here", "MADE_UP")})
+    monkeypatch.setattr("fastladder.experiments.report.TABLES", {MADE_UP.name: Place("here", "MADE_UP")})
     monkeypatch.setattr("fastladder.experiments.report.find_table", lambda name: MADE_UP)
     return MADE_UP
 

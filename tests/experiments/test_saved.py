@@ -8,7 +8,8 @@ from fastladder.data import Digits, Splits
 from fastladder.experiments import load
 from fastladder.experiments.callbacks import RECORD
 from fastladder.experiments.errors import RunError
-from fastladder.experiments.experiment import EXPERIMENTS, Experiment, find_experiment
+from fastladder.experiments.experiment import Experiment
+from fastladder.experiments.registry import EXPERIMENTS, experiment_of_record, find_experiment
 from fastladder.experiments.saved import read_run
 from fastladder.experiments.training import read_checkpoint
 
@@ -24,7 +25,7 @@ CASES = {
         "few_labels",
         {"data": SMALL, "model": {"network": "small-mlp", "weights": [1.0] * 6, "noise": [0.2] * 6}, "optimizer": {}},
     ),
-    "Tagger": ("grouping", {"data": {**SMALL, "dataset": "textures2"}, "model": WIDTHS}),
+    "Tagger": ("textured_digits_grouping", {"data": {**SMALL, "dataset": "textures2"}, "model": WIDTHS}),
     "Sequential": (
         "textured_digits",
         {"data": {**SMALL, "dataset": "textures1"}, "model": {"classifier": "mlp", **WIDTHS}, "optimizer": {}},
@@ -74,7 +75,8 @@ def taught(tiny, tmp_path_factory):
 
 
 def test_cases_are_of_every_experiment():
-    assert sorted(name for name, _ in CASES.values()) == sorted(EXPERIMENTS)
+    # Shapes are an experiment as textured digits without labels are, without a source of digits.
+    assert {name for name, _ in CASES.values()} | {"shapes"} == set(EXPERIMENTS)
     assert all(find_experiment(name).name == name for name in EXPERIMENTS)
 
 
@@ -114,7 +116,7 @@ def test_a_network_of_every_experiment_is_loaded_without_its_data(kind, source, 
 @pytest.mark.parametrize(("kind", "source"), EVERY)
 def test_a_network_is_made_for_the_images_of_its_data(kind, source, monkeypatch):
     noise = Digits(torch.rand(20, 28, 28), torch.arange(20) % 10, "noise")
-    for module in ("data.textures", "experiments.occluded_moving_digits.data", "experiments.images"):
+    for module in ("data.textures", "experiments.occluded_moving_digits.data", "experiments.few_labels.data"):
         monkeypatch.setattr(f"fastladder.{module}.mnist_splits", lambda *_, **__: Splits(noise, noise, noise))
     experiment, configuration = case(kind, source)
     configuration["data"]["batch_size"] = 10
@@ -122,8 +124,8 @@ def test_a_network_is_made_for_the_images_of_its_data(kind, source, monkeypatch)
     data.setup("fit")
     images = next(iter(data.val_dataloader()))[0]
     with torch.no_grad():
-        answer = task.evaluated.eval()(images.flatten(1) if kind == "LadderNetwork" else images)
-    assert answer is not None
+        output = task.evaluated.eval()(images.flatten(1) if kind == "LadderNetwork" else images)
+    assert output is not None
 
 
 def test_what_is_no_run_is_refused(tmp_path, taught):
@@ -206,7 +208,10 @@ def test_a_run_of_an_unknown_experiment_is_refused(save, change, tmp_path):
 
 @pytest.mark.parametrize(
     ("figure", "kind", "needed"),
-    [("rladder-figure4", "Tagger", "occluded_moving_digits"), ("tagger-figure5", "RLadder", "grouping")],
+    [
+        ("rladder-figure4", "Tagger", "occluded_moving_digits"),
+        ("tagger-figure5", "RLadder", "textured_digits_grouping"),
+    ],
 )
 def test_a_figure_of_another_experiment_is_refused(figure, kind, needed, save, tmp_path, capsys):
     save(kind)
@@ -214,3 +219,9 @@ def test_a_figure_of_another_experiment_is_refused(figure, kind, needed, save, t
     said = capsys.readouterr().err
     assert f"last.ckpt: is of the experiment {CASES[kind][0]}, needs one of {needed}" in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(("dataset", "name"), [("shapes", "shapes"), ("textures2", "textured_digits_grouping")])
+def test_two_experiments_had_one_name_once(dataset, name):
+    record = {"experiment": "grouping", "configuration": {"data": {"dataset": dataset}}}
+    assert experiment_of_record(record) == name

@@ -5,6 +5,7 @@ import pytest
 from fastladder.cli import main
 from fastladder.experiments.configuration import make_parser, parse
 from fastladder.experiments.errors import RunError
+from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
 from fastladder.experiments.yaml_files import read_yaml
 
 
@@ -79,7 +80,7 @@ def test_an_option_of_before_may_still_be_in_a_file(tmp_path):
     """As it is in the config.yaml of every run from before."""
     for text in ("trainer: {log_every_n_steps: 50, max_epochs: 7}", "trainer.log_every_n_steps: 50\nseed: 7\n"):
         (tmp_path / "config.yaml").write_text(text)
-        options = parse(make_parser("train", ""), [f"--config={tmp_path / 'config.yaml'}"])
+        options = parse(make_parser("train", "", MOVING_DIGITS), [f"--config={tmp_path / 'config.yaml'}"])
         assert "log_every_n_steps" not in options.trainer
         assert 7 in (options.seed, options.trainer.max_epochs)
 

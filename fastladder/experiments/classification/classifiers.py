@@ -1,20 +1,20 @@
-"""How each network of Table 2 of Tagger classifies, and what its training minimises."""
+"""How a network classifies images, and what its training minimises."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from fastladder.experiments.classification.data import LabelledBatch
-from fastladder.experiments.grouping.metrics import top2_error
-from fastladder.experiments.textured_digits.baselines import CLASSES, mlp, model_c
-from fastladder.models import LadderNetwork, Tagger
+from fastladder.experiments.classification.metrics import cross_entropy
+from fastladder.models import LadderNetwork
 from fastladder.models.ladder import Conv, LadderRow
+
+CLASSES = 10  # of digits
 
 
 class Classifier(nn.Module):
-    """A network that tells the digits of an image."""
+    """A network that classifies the digits of an image."""
 
     network: nn.Module
 
@@ -94,80 +94,3 @@ class LadderClassifier(Classifier):
 
     def _input(self, image: Tensor) -> Tensor:
         return image.view(len(image), *self.input_shape)
-
-
-class TaggerClassifier(Classifier):
-    r"""FC Tagger: learns to denoise and, from the answer of the last iteration, to classify.
-
-    cost = Tagger's cost of the unlabelled images + classification_weight * cross entropy of the labelled ones
-
-    Args:
-        data_shape: \*D, of an image.
-        widths: as for `fastladder.models.Tagger`, of the levels below the classes.
-        classification_weight: of the cross entropy in the cost.
-        test_iterations: T where images are classified as they are.
-        options: others of `fastladder.models.Tagger`.
-    """
-
-    network: Tagger
-
-    def __init__(
-        self,
-        data_shape: Sequence[int],
-        widths: Sequence[int],
-        *,
-        classification_weight: float = 0.1,
-        test_iterations: int = 5,
-        **options: Any,
-    ) -> None:
-        super().__init__()
-        if not 0 <= classification_weight < float("inf"):
-            raise ValueError(f"classification_weight: got {classification_weight}, needs 0 or more")
-        self.classification_weight, self.test_iterations = classification_weight, test_iterations
-        # The data sets have been checked.
-        self.network = Tagger(data_shape, widths, classes=CLASSES, **options, validate=False)
-
-    def forward(self, image: Tensor) -> Tensor:
-        log_probabilities: Tensor = self.network(
-            image, corrupt=False, iterations=self.test_iterations
-        ).log_probabilities[-1]
-        return log_probabilities
-
-    def costs(self, batch: LabelledBatch) -> dict[str, Tensor]:
-        output = self.network(batch.image)
-        denoising = output.cost if batch.unlabelled is None else self.network(batch.unlabelled).cost
-        told = cross_entropy(output.log_probabilities[-1], batch.label)
-        return {"cost": denoising + self.classification_weight * told, "cross_entropy": told}
-
-
-CLASSIFIERS: dict[str, Callable[..., Classifier]] = {
-    "mlp": lambda *arguments, **options: SupervisedClassifier(mlp(*arguments, **options)),
-    "convnet": lambda *arguments, **options: SupervisedClassifier(model_c(*arguments, **options)),
-    "ladder": LadderClassifier,
-    "tagger": TaggerClassifier,
-}
-
-
-def cross_entropy(log_probabilities: Tensor, label: Tensor) -> Tensor:
-    """In nats, with a target of 1 for the only digit of an image, and 1/2 for each of two different ones.
-
-    Args:
-        log_probabilities: (N, C).
-        label: (N, L), the L digits of each image; one that is there twice has a target of 1.
-
-    Returns:
-        (), the mean over images.
-    """
-    return -log_probabilities.gather(1, label).mean()
-
-
-def classification_error(log_probabilities: Tensor, label: Tensor) -> Tensor:
-    """In percent: how often the likeliest class is not that of the image, and with two digits the top 2 error.
-
-    Args:
-        log_probabilities: (N, C).
-        label: (N, L), the L = 1 or 2 digits of each image.
-    """
-    if label.shape[1] == 2:
-        return 100 * top2_error(log_probabilities, label)
-    return 100 * (log_probabilities.argmax(1) != label[:, 0]).float().mean()

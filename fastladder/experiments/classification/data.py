@@ -1,15 +1,15 @@
 """The images that classifiers learn from: which have labels, and which go beside them without."""
 
 import hashlib
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from fastladder.data import Digits, balanced_draw
+from fastladder.data import Digits, GroupedSplits, balanced_draw
 from fastladder.experiments.data import check_labels, draw
-from fastladder.experiments.images import GroupedData, GroupedDataset
+from fastladder.experiments.images import GroupedDataset, ImageData
 from fastladder.experiments.seeding import mixed
 
 
@@ -48,11 +48,11 @@ class LabelledDataset(Dataset[LabelledBatch]):
         return LabelledBatch(image, label, self.images[indices[1]].image if len(indices) == 2 else None)
 
 
-class LabelledData(GroupedData):
+class LabelledData(ImageData):
     """Batches of digits with their labels.
 
     Args:
-        dataset, source, sizes, folder, download: as for `GroupedData`.
+        splits: images that have labels.
         batch_size: labelled images in a batch, over all processes; of unlabelled ones there are as many.
         labels: how many training images have a label, balanced by the first of their digits; None: all.
         unlabelled: whether every batch also has images without labels, drawn from all training images.
@@ -60,23 +60,12 @@ class LabelledData(GroupedData):
     """
 
     def __init__(
-        self,
-        dataset: Literal["digits", "textures1", "textures2"] = "textures1",
-        source: Literal["bundled", "mnist"] = "mnist",
-        sizes: tuple[int, int, int] = (50_000, 10_000, 10_000),
-        batch_size: int = 100,
-        labels: int | None = None,
-        unlabelled: bool = False,
-        folder: str | None = None,
-        download: bool = False,
-        seed: int = 0,
+        self, splits: GroupedSplits, batch_size: int, labels: int | None = None, unlabelled: bool = False, seed: int = 0
     ) -> None:
-        if dataset == "shapes":
-            raise ValueError('dataset: got "shapes", needs "digits", "textures1" or "textures2", which have labels')
         check_labels(labels, unlabelled)
-        super().__init__(dataset, source, sizes, batch_size, folder=folder, download=download, seed=seed)
+        super().__init__(splits, batch_size, seed)
         self.unlabelled = unlabelled
-        train = self.splits.train
+        train = splits.train
         assert train.labels is not None
         first = Digits(train.images, train.labels[:, 0], train.source)
         self.labelled = (

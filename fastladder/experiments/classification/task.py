@@ -5,8 +5,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from fastladder.experiments.classification.classifiers import Classifier, classification_error, cross_entropy
+from fastladder.experiments.classification.classifiers import Classifier
 from fastladder.experiments.classification.data import LabelledBatch, LabelledData
+from fastladder.experiments.classification.metrics import classification_error, cross_entropy
 from fastladder.experiments.images import GroupedBatch
 from fastladder.experiments.seeding import TEST_SEED, VALID_SEED, mixed
 from fastladder.experiments.task import Task
@@ -32,10 +33,13 @@ class ClassificationTask(Task):
         """The network that is evaluated."""
         return self.classifier.network
 
+    def examples(self, batch: LabelledBatch | GroupedBatch) -> int:
+        return len(batch.image)
+
     def training_step(self, batch: LabelledBatch, index: int) -> Tensor:
         self._seed_global(self.seed, self.global_step)  # so that a resumed run draws what an unbroken one draws
         scores = self.classifier.costs(batch)
-        self.report("train", scores, len(batch.image))
+        self.report("train", scores, batch)
         return scores["cost"]
 
     def validation_step(self, batch: GroupedBatch, index: int) -> None:
@@ -54,7 +58,7 @@ class ClassificationTask(Task):
         log_probabilities = self.classifier(batch.image)
         error = classification_error(log_probabilities, batch.label)
         scores = {"cost": cross_entropy(log_probabilities, batch.label), "classification_error": error}
-        self.report(part, scores, len(batch.image))
+        self.report(part, scores, batch)
 
     def _seed_global(self, seed: int, position: int) -> None:
         """Seeds torch's global generator, from which Ladder networks draw, for every process differently."""

@@ -2,55 +2,14 @@
 
 from typing import Any
 
-from fastladder.experiments.classification.classifiers import LadderClassifier
-from fastladder.experiments.classification.data import LabelledData
-from fastladder.experiments.classification.task import ClassificationTask
-from fastladder.experiments.errors import RunError
-from fastladder.experiments.experiment import Configuration, Experiment
-from fastladder.experiments.images import image_shape, why_not_mnist
+from fastladder.experiments.experiment import Configuration
+from fastladder.experiments.few_labels.experiment import FEW_LABELS
 from fastladder.experiments.phases import train_once
 from fastladder.experiments.tables import Attempt, Column, Outcome, Row, Scale, Table
-from fastladder.models.ladder import (
-    LADDER_CONV_SMALL_DENOISING,
-    LADDER_MLP_DENOISING,
-    AvgPool,
-    Conv,
-    LadderRow,
-    MaxPool,
-    ladder_conv_small,
-    ladder_mlp,
-)
-
-# The levels below the classes.
-NETWORKS: dict[str, tuple[LadderRow, ...] | tuple[int, ...]] = {
-    "mlp": ladder_mlp()[:-1],
-    "conv": ladder_conv_small()[:-1],
-    "small-mlp": (250, 100, 50, 50),
-    "small-conv": (Conv(16, 3, "full"), MaxPool(2), Conv(32, 3), Conv(10, 1), AvgPool(3)),  # of 8 x 8
-}
+from fastladder.models.ladder import LADDER_CONV_SMALL_DENOISING, LADDER_MLP_DENOISING
 
 
-def make_data(configuration: Configuration, *, folder: str | None, download: bool) -> LabelledData:
-    """The digits."""
-    return LabelledData("digits", **configuration["data"], folder=folder, download=download, seed=configuration["seed"])
-
-
-def make_task(configuration: Configuration) -> ClassificationTask:
-    """The task with its initial weights."""
-    options = dict(configuration["model"])
-    name = options.pop("network")
-    if name not in NETWORKS:
-        raise RunError(f"network: got {name!r}, needs one of {', '.join(NETWORKS)}")
-    classifier = LadderClassifier(image_shape("digits", **configuration["data"]), NETWORKS[name], **options)
-    return ClassificationTask(classifier, **configuration["optimizer"], seed=configuration["seed"])
-
-
-FEW_LABELS = Experiment(
-    "few_labels", make_data, make_task, lambda configuration: why_not_mnist("digits", **configuration["data"])
-)
-
-
-def train_and_judge(attempt: Attempt) -> Outcome:
+def train_and_evaluate(attempt: Attempt) -> Outcome:
     """Trains and evaluates a network."""
     return train_once(attempt, FEW_LABELS)
 
@@ -107,5 +66,5 @@ LADDER_MNIST = Table(
         ),
     },
     experiment=FEW_LABELS,
-    attempt=train_and_judge,
+    attempt=train_and_evaluate,
 )

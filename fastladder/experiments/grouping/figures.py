@@ -1,4 +1,4 @@
-"""Pictures of groups: Figs. 4 and 5 of Tagger."""
+"""Pictures of groups, iteration by iteration."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +16,12 @@ from torch import Tensor
 from fastladder.data import GroupedImages
 from fastladder.experiments.configuration import add_data_arguments, parse, user_path
 from fastladder.experiments.errors import RunError
+from fastladder.experiments.experiment import Experiment
 from fastladder.experiments.files import picture_path, write_figure, write_json
 from fastladder.experiments.grouping.metrics import adjusted_mutual_information
-from fastladder.experiments.images import GroupedData
+from fastladder.experiments.grouping.task import TaggerTask
+from fastladder.experiments.images import ImageData
 from fastladder.experiments.saved import read_run_of
-from fastladder.experiments.shapes.experiment import GROUPING
 from fastladder.info import environment
 from fastladder.models import Tagger
 
@@ -30,7 +31,7 @@ ITERATIONS = 5
 GAP = 1  # pixels between pictures
 
 # From changes of a checkpoint's configuration, section by section, to its network and the data.
-Load = Callable[[Mapping[str, Mapping[str, Any]]], tuple[Tagger, GroupedData]]
+Load = Callable[[Mapping[str, Mapping[str, Any]]], tuple[Tagger, ImageData]]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def tint(masks: np.ndarray, brightness: np.ndarray) -> np.ndarray:
 def examples(
     network: Tagger, images: GroupedImages, title: str, ranks: Sequence[float], *, groups: int | None = None
 ) -> list[Example]:
-    """Groups the first images, and answers those at some ranks by their score.
+    """Groups the first images, and returns those at some ranks by their score.
 
     Args:
         network: what groups them.
@@ -190,41 +191,13 @@ def tile(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
     return canvas
 
 
-def figure4_command(arguments: list[str]) -> int:
-    """Draws how a network groups shapes, also with other numbers of groups and objects than in training."""
-    return draw("tagger-figure4", figure4_command.__doc__, "shapes", figure4, arguments)
-
-
-def figure4(load: Load) -> list[Example]:
-    """Seven test images, from the best grouped to the worst, and the best of examples A to C."""
-    shown = []
-    for title, ranks, groups, objects in (
-        ("", (0.0, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0), None, 3),
-        ("A: 2 groups,\n3 objects", (0.0,), 2, 3),
-        ("B: 4 groups,\n4 objects", (0.0,), 4, 4),
-        ("C: 4 groups,\n2 objects", (0.0,), 4, 2),
-    ):
-        network, data = load({"test": {"objects": objects}})
-        shown += examples(network, data.splits.test, title, ranks, groups=groups)
-    return shown
-
-
-def figure5_command(arguments: list[str]) -> int:
-    """Draws how a network groups textured digits, one digit instead of two, and what it finds below a removed one."""
-    return draw("tagger-figure5", figure5_command.__doc__, "textures2", figure5, arguments)
-
-
-def figure5(load: Load) -> list[Example]:
-    """Seven test images, from the best grouped to the worst, the best of example D, and examples E1 and E2."""
-    network, data = load({})
-    shown = examples(network, data.splits.test, "", (0.0, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0))
-    _, single = load({"data": {"dataset": "textures1"}})
-    shown += examples(network, single.splits.test, "D: one digit", (0.0,))
-    return shown + removal(network, data.splits.test, group=3)
-
-
 def draw(
-    name: str, description: str | None, dataset: str, make: Callable[[Load], list[Example]], arguments: list[str]
+    name: str,
+    description: str | None,
+    experiment: Experiment[TaggerTask, ImageData],
+    dataset: str,
+    make: Callable[[Load], list[Example]],
+    arguments: list[str],
 ) -> int:
     """Draws a figure of a checkpoint, and stores what it was drawn of."""
     parser = ArgumentParser(prog=f"fastladder figure {name}", description=description, exit_on_error=False)
@@ -235,12 +208,12 @@ def draw(
     add_data_arguments(parser)
     options = parse(parser, arguments)
     path, output = Path(options.checkpoint), Path(options.output)
-    saved = read_run_of(GROUPING, path)
+    saved = read_run_of(experiment, path)
     configuration = saved.configuration
     if configuration["data"].get("dataset") != dataset:
         raise RunError(f"{path}: is not of a Tagger trained on {dataset}")
 
-    def load(changes: Mapping[str, Mapping[str, Any]]) -> tuple[Tagger, GroupedData]:
+    def load(changes: Mapping[str, Mapping[str, Any]]) -> tuple[Tagger, ImageData]:
         changed = {name: {**configuration.get(name, {}), **values} for name, values in changes.items()}
         task, data = saved.build(changed, data_dir=options.data_dir, download=options.download)
         return task.network, data

@@ -1,4 +1,4 @@
-"""What Tagger is scored by: how well pixels are grouped, and how well two digits are told."""
+"""How well pixels are grouped."""
 
 from typing import Literal
 
@@ -47,40 +47,3 @@ def adjusted_mutual_information(
         for true, found in zip(truth, predicted, strict=True)
     ]
     return torch.tensor(scores, dtype=torch.float64)
-
-
-def top2_error(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """The error of telling two digits, averaged over images: Tagger, Table 2, where it is called top 2.
-
-    Of an image with two different digits it is 1 - |T intersected with Y| / 2 with the two most probable classes T and
-    the two digits Y: 0, 1/2 or 1. Of one with the same digit twice it is 0 if this is the most probable class, else 1.
-
-    Guessing at random errs in 80 % of different digits among ten and in 90 % of equal ones.
-
-    Args:
-        probabilities: (N, C) with C of 2 or more, the probability of each class or any increasing function of it.
-        labels: (N, 2) int64, 0 to C - 1, in any order.
-
-    Returns:
-        (), from 0 to 1, in the probabilities' dtype.
-
-    Raises:
-        ValueError: an argument of the wrong shape, kind or range.
-    """
-    if probabilities.dim() != 2 or not probabilities.is_floating_point():
-        got = f"{probabilities.dtype} of shape {tuple(probabilities.shape)}"
-        raise ValueError(f"probabilities: got {got}, needs floating point (N, C)")
-    count, classes = probabilities.shape
-    if count < 1 or classes < 2:
-        raise ValueError(f"probabilities: got shape {(count, classes)}, needs 1 image and 2 classes or more")
-    if probabilities.isnan().any():
-        raise ValueError("probabilities: got NaN, needs numbers")
-    if labels.shape != (count, 2) or labels.dtype != torch.int64:
-        raise ValueError(f"labels: got {labels.dtype} of shape {tuple(labels.shape)}, needs int64 {(count, 2)}")
-    if labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(f"labels: got values in [{labels.min()}, {labels.max()}], needs 0 to {classes - 1}")
-    best = probabilities.topk(2).indices
-    first, second = labels.unbind(1)
-    told = (best[:, :, None] == labels[:, None]).sum((1, 2)) / 2
-    told = torch.where(first == second, (best[:, 0] == first).to(told.dtype), told)
-    return (1 - told).mean().to(probabilities.dtype)

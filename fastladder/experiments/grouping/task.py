@@ -63,13 +63,16 @@ class TaggerTask(Task):
         """The network that is evaluated."""
         return self.network
 
+    def examples(self, batch: GroupedBatch) -> int:
+        return len(batch.image)
+
     def on_train_epoch_start(self) -> None:
         # By the epoch, so that a resumed run draws what an unbroken one draws.
         self.training_generator = self.generator(self.seed, self.current_epoch)
 
     def training_step(self, batch: GroupedBatch, index: int) -> Tensor:
         cost = self.network(batch.image, generator=self.training_generator).cost
-        self.report("train", {"cost": cost}, len(batch.image))
+        self.report("train", {"cost": cost}, batch)
         return cost
 
     def validation_step(self, batch: GroupedBatch, index: int) -> None:
@@ -77,7 +80,7 @@ class TaggerTask(Task):
         scores = {"cost": self.network(batch.image, corrupt=True, generator=generator).costs[-1].mean()}
         few = batch._replace(image=batch.image[:SCORED], groups=batch.groups[:SCORED])
         scores["ami"] = self._agreement(few, generator)[-1]
-        self.report("valid", scores, len(batch.image))
+        self.report("valid", scores, batch)
 
     def test_step(self, batch: GroupedBatch, index: int) -> None:
         generator = self.generator(TEST_SEED, index)
@@ -85,7 +88,7 @@ class TaggerTask(Task):
         agreement = self._agreement(batch, generator, **self.test_options)
         scores = {f"cost_{iteration}": cost for iteration, cost in enumerate(costs, 1)}
         scores |= {f"ami_{iteration}": score for iteration, score in enumerate(agreement, 1)}
-        self.report("test", scores, len(batch.image))
+        self.report("test", scores, batch)
 
     def _agreement(self, batch: GroupedBatch, generator: torch.Generator, **options: int) -> list[Tensor]:
         """The adjusted mutual information of every iteration, over images of which any pixel is scored."""

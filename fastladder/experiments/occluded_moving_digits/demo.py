@@ -17,6 +17,7 @@ from fastladder.experiments.files import write_json
 from fastladder.experiments.occluded_moving_digits import MovingDigitsData, MovingDigitsTask
 from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
 from fastladder.experiments.occluded_moving_digits.figures import plot_learning_curves, plot_predictions
+from fastladder.experiments.occluded_moving_digits.metrics import LABELS
 from fastladder.experiments.occluded_moving_digits.speed import training_step_seconds
 from fastladder.experiments.training import RunFolder, evaluate, load_weights, read_checkpoint, train
 from fastladder.info import environment
@@ -26,9 +27,11 @@ MINUTES = 5.0
 
 def demo_command(arguments: list[str]) -> int:
     """Trains, evaluates, measures and draws. A demonstration that is in the folder already is written over."""
-    parser = make_parser("demo", f"{__doc__} --config paper takes MNIST and the paper's network instead.")
+    parser = make_parser(
+        "demo", f"{__doc__} --config paper takes MNIST and the paper's network instead.", MOVING_DIGITS
+    )
     parser.set_defaults(minutes=MINUTES)
-    options = parse_training(parser, arguments)
+    options = parse_training(parser, arguments, MOVING_DIGITS)
     folder = RunFolder(options.run)
     console = Console()
     try:
@@ -41,7 +44,7 @@ def demo_command(arguments: list[str]) -> int:
 
 
 def run(options: Namespace, arguments: list[str], folder: RunFolder, console: Console) -> dict[str, Any]:
-    """The demonstration itself. Answers its numbers, with what is needed to get them again."""
+    """The demonstration itself. Returns its numbers, with what is needed to get them again."""
     configuration = configuration_of(options)
     with in_its_file(options, arguments):
         task, data = MOVING_DIGITS.build(configuration, data_dir=options.data_dir, download=options.download)
@@ -57,8 +60,8 @@ def run(options: Namespace, arguments: list[str], folder: RunFolder, console: Co
     train(task, data, record, folder, resume=options.resume, minutes=options.minutes, console=console)
     seconds = time.perf_counter() - start
     history = folder.history()
-    judged = folder.judged(MOVING_DIGITS)
-    load_weights(task, read_checkpoint(judged), judged)
+    path = folder.representing(MOVING_DIGITS)
+    load_weights(task, read_checkpoint(path), path)
     scores = evaluate(task, data, configuration["trainer"])
     task.float()  # whatever --trainer.precision made of it
     plot_learning_curves(history, folder.path / "learning_curves.png")
@@ -70,7 +73,7 @@ def run(options: Namespace, arguments: list[str], folder: RunFolder, console: Co
         "parameters": parameters,
         "epochs": len(history),
         "wall_seconds": seconds,
-        "sequences_per_second": sum(epoch["sequences"] for epoch in history) / trained,
+        "sequences_per_second": sum(epoch["examples"] for epoch in history) / trained,
         "training_step": compare_backends(task, data),
         "configuration": configuration,
         "environment": record.environment,
@@ -92,7 +95,7 @@ def compare_backends(task: MovingDigitsTask, data: MovingDigitsData) -> dict[str
 
 def show(result: dict[str, Any], folder: Path, console: Console) -> None:
     """Prints the numbers and where the pictures are."""
-    console.print(scores_table("On the test sequences", result["test"]))
+    console.print(scores_table("On the test sequences", result["test"], LABELS))
     step = result["training_step"]
     table = Table(title="Speed", title_justify="left", show_header=False)
     table.add_column()

@@ -1,8 +1,12 @@
 """Occluded moving digits as an experiment: a task and data of one configuration."""
 
+from pathlib import Path
+
+from fastladder.experiments.effects import Void
 from fastladder.experiments.errors import RunError
-from fastladder.experiments.experiment import Configuration, Experiment
+from fastladder.experiments.experiment import Configuration, Experiment, Options, source_not_mnist
 from fastladder.experiments.occluded_moving_digits.data import MovingDigitsData, sequences_of
+from fastladder.experiments.occluded_moving_digits.metrics import LABELS
 from fastladder.experiments.occluded_moving_digits.task import MovingDigitsTask
 
 
@@ -20,10 +24,46 @@ def make_task(configuration: Configuration) -> MovingDigitsTask:
     return MovingDigitsTask(**configuration["model"], frame_size=config.frame_size, frames=frames)
 
 
-def why_not_mnist(configuration: Configuration) -> str:
-    """By what the sequences are not of MNIST."""
-    source = configuration["data"].get("source", "bundled")
-    return "" if source == "mnist" else f"data.source {source!r}, only with 'mnist'"
+OF_DECODER = ("feedback", "predict", "alignment", "init", "prediction_weight")
+VOIDS = (
+    Void(
+        tuple(f"--model.{name}" for name in OF_DECODER),
+        lambda options: not options.model.decoder,
+        "--model.decoder true",
+    ),
+    Void(("--model.prediction_weight",), lambda options: not options.model.predict, "--model.predict true"),
+    Void(
+        ("--model.learning_rate",),
+        lambda options: isinstance(options.model.schedule, list),
+        "--model.schedule linear or halving",
+    ),
+    Void(
+        ("--model.least_learning_rate",),
+        lambda options: options.model.schedule != "halving",
+        "--model.schedule halving",
+    ),
+    Void(
+        ("--model.consistency_weight",),
+        lambda options: options.model.teacher_decay is None,
+        "--model.teacher_decay",
+    ),
+)
 
-
-MOVING_DIGITS = Experiment("occluded_moving_digits", make_data, make_task, why_not_mnist, judged_by="best")
+OPTIONS = Options(
+    "Trains a network on occluded moving digits.",
+    MovingDigitsData,
+    MovingDigitsTask,
+    data_skipped=frozenset({"folder", "download", "seed"}),
+    model_skipped=frozenset({"frame_size", "frames"}),
+    files=Path(__file__).parent / "configs",
+    voids=VOIDS,
+)
+MOVING_DIGITS = Experiment(
+    "occluded_moving_digits",
+    make_data,
+    make_task,
+    source_not_mnist("bundled"),
+    represented_by="best",
+    labels=LABELS,
+    options=OPTIONS,
+)

@@ -1,9 +1,17 @@
-"""What a network is trained and judged by on occluded moving digits."""
+"""What a network is trained and evaluated by on occluded moving digits."""
 
 from torch import Tensor
 from torch.nn import functional
 
 from fastladder.data import UNLABELLED, MovingDigitSequence
+
+LABELS = {
+    "classification_error": "classification error (%)",
+    "cross_entropy": "cross entropy (nats)",
+    "next_frame_error": "next-frame error (mean square)",
+    "predict_zero": "  of predicting an empty frame",
+    "copy_last": "  of copying the last frame",
+}
 
 
 def costs_and_scores(
@@ -20,7 +28,7 @@ def costs_and_scores(
     Returns:
         "cost", which is differentiable. With logits, after the last frame, "cross_entropy" in nats and
         "classification_error" in percent. With a prediction "next_frame_error", the mean square over all pixels of
-        frames 2 to T, beside that of "predict_zero" and "copy_last", which answer an empty frame and the frame before.
+        frames 2 to T, beside that of "predict_zero" and "copy_last", which predict an empty frame and the frame before.
     """
     scores = {}
     cost = batch.observed.new_zeros(())

@@ -115,6 +115,9 @@ class MovingDigitsTask(Task):
         """The network that is evaluated: the teacher's where there is a teacher."""
         return self.network if self.teacher is None else cast(RLadder, self.teacher.module)
 
+    def examples(self, batch: MovingDigitSequence) -> int:
+        return len(batch.label)
+
     def training_step(self, batch: MovingDigitSequence, index: int) -> Tensor:
         output = self.network(batch.observed)
         scores = costs_and_scores(output.logits, output.prediction, batch, self.prediction_weight)
@@ -124,7 +127,7 @@ class MovingDigitsTask(Task):
             expected = self.teacher(batch.observed)
             scores["consistency"] = consistency(output.logits[:, -1], expected.logits[:, -1])
             scores["cost"] = scores["cost"] + weight * scores["consistency"]
-        self.report("train", scores, len(batch.label))
+        self.report("train", scores, batch)
         return scores["cost"]
 
     def validation_step(self, batch: MovingDigitSequence, index: int) -> None:
@@ -149,4 +152,4 @@ class MovingDigitsTask(Task):
     def _evaluate(self, part: str, batch: MovingDigitSequence) -> None:
         output = self.evaluated(batch.observed)
         scores = costs_and_scores(output.logits, output.prediction, batch, self.prediction_weight)
-        self.report(part, scores, len(batch.label))
+        self.report(part, scores, batch)

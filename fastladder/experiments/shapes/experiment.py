@@ -1,23 +1,20 @@
-"""Grouping without labels as an experiment: a Tagger, and images of shapes or textured digits."""
+"""Grouping of shapes as an experiment: a Tagger that learns without labels."""
 
-from fastladder.experiments.experiment import Configuration, Experiment
-from fastladder.experiments.grouping.task import TaggerTask
-from fastladder.experiments.images import GroupedData, image_shape, why_not_mnist
+from fastladder.experiments.experiment import Configuration
+from fastladder.experiments.grouping.experiment import grouping_experiment
+from fastladder.experiments.shapes.data import IMAGE_SHAPE, ShapesData
 
 
-def make_data(configuration: Configuration, *, folder: str | None, download: bool) -> GroupedData:
-    """The images. The test's may have another number of objects."""
+def make_data(configuration: Configuration, *, folder: str | None, download: bool) -> ShapesData:
+    """The images. Those of the test may have another number of objects."""
     test = configuration.get("test", {})
     objects = {"test_objects": test["objects"]} if "objects" in test else {}
-    return GroupedData(**configuration["data"], **objects, folder=folder, download=download, seed=configuration["seed"])
+    return ShapesData(**configuration["data"], **objects, seed=configuration["seed"])
 
 
-def make_task(configuration: Configuration) -> TaggerTask:
-    """The task with its initial weights. The test may have other numbers of groups and iterations."""
-    test = configuration.get("test", {})
-    options = {f"test_{name}": test[name] for name in ("groups", "iterations") if name in test}
-    shape = image_shape(**configuration["data"])
-    return TaggerTask(shape, **configuration["model"], **options, seed=configuration["seed"])
-
-
-GROUPING = Experiment("grouping", make_data, make_task, lambda configuration: why_not_mnist(**configuration["data"]))
+SHAPES = grouping_experiment(
+    "shapes",
+    make_data,
+    lambda configuration: IMAGE_SHAPE,
+    lambda configuration: "data.dataset 'shapes', which has no digits",
+)

@@ -3,13 +3,13 @@
 from typing import Any
 
 from fastladder.experiments.phases import Phase
-from fastladder.experiments.shapes.experiment import GROUPING
+from fastladder.experiments.shapes.experiment import SHAPES
 from fastladder.experiments.tables import Attempt, Column, Configuration, Outcome, Row, Scale, Table
 
 
-def train_and_judge(attempt: Attempt) -> Outcome:
+def train_and_evaluate(attempt: Attempt) -> Outcome:
     """Trains and evaluates, and to see what the training is worth evaluates the untrained network too."""
-    phase = Phase(attempt, GROUPING, attempt.configuration, attempt.folder)
+    phase = Phase(attempt, SHAPES, attempt.configuration, attempt.folder)
     untrained = phase.evaluate()
     complete = phase.train(attempt.minutes)
     outcome = phase.outcome(complete=complete)
@@ -57,8 +57,8 @@ TABLE1 = Table(
         Row("layer", "Tagger, layer norm", {"model": {"norm": "layer"}}),
     ),
     scales=SCALES,
-    experiment=GROUPING,
-    attempt=train_and_judge,
+    experiment=SHAPES,
+    attempt=train_and_evaluate,
 )
 
 LAYER = {"norm": "layer"}
@@ -81,6 +81,6 @@ TRANSFER = Table(
         )
     ),
     scales=SCALES,
-    experiment=GROUPING,
-    attempt=train_and_judge,
+    experiment=SHAPES,
+    attempt=train_and_evaluate,
 )

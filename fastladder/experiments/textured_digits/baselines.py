@@ -5,7 +5,7 @@ from math import prod
 
 from torch import nn
 
-CLASSES = 10
+from fastladder.experiments.classification.classifiers import CLASSES
 
 
 def mlp(data_shape: Sequence[int], widths: Sequence[int] = (2000, 2000, 2000)) -> nn.Sequential:

@@ -1,16 +1,12 @@
-"""The classification of textured digits as an experiment."""
+"""Textured digits as experiments: their classification, and their grouping without labels, which goes before it."""
 
-from fastladder.experiments.classification.classifiers import CLASSIFIERS
-from fastladder.experiments.classification.data import LabelledData
+from fastladder.experiments.classification.metrics import LABELS
 from fastladder.experiments.classification.task import ClassificationTask
 from fastladder.experiments.errors import RunError
-from fastladder.experiments.experiment import Configuration, Experiment
-from fastladder.experiments.images import image_shape, why_not_mnist
-
-
-def make_data(configuration: Configuration, *, folder: str | None, download: bool) -> LabelledData:
-    """The images."""
-    return LabelledData(**configuration["data"], folder=folder, download=download, seed=configuration["seed"])
+from fastladder.experiments.experiment import Configuration, Experiment, data_of, source_not_mnist
+from fastladder.experiments.grouping.experiment import grouping_experiment
+from fastladder.experiments.textured_digits.classifiers import CLASSIFIERS
+from fastladder.experiments.textured_digits.data import grouped_digits, image_shape, labelled_digits
 
 
 def make_task(configuration: Configuration) -> ClassificationTask:
@@ -19,10 +15,13 @@ def make_task(configuration: Configuration) -> ClassificationTask:
     name = options.pop("classifier")
     if name not in CLASSIFIERS:
         raise RunError(f"classifier: got {name!r}, needs one of {', '.join(CLASSIFIERS)}")
-    classifier = CLASSIFIERS[name](image_shape(**configuration["data"]), **options)
+    classifier = CLASSIFIERS[name](image_shape(configuration), **options)
     return ClassificationTask(classifier, **configuration["optimizer"], seed=configuration["seed"])
 
 
 TEXTURED_DIGITS = Experiment(
-    "textured_digits", make_data, make_task, lambda configuration: why_not_mnist(**configuration["data"])
+    "textured_digits", data_of(labelled_digits), make_task, source_not_mnist("mnist"), labels=LABELS
+)
+TEXTURED_GROUPING = grouping_experiment(
+    "textured_digits_grouping", data_of(grouped_digits), image_shape, source_not_mnist("mnist")
 )

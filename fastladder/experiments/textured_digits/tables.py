@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from fastladder.experiments.phases import Phase, minutes_until, train_once
-from fastladder.experiments.shapes.experiment import GROUPING
 from fastladder.experiments.tables import Attempt, Column, Configuration, Outcome, Row, Scale, Table
-from fastladder.experiments.textured_digits.experiment import TEXTURED_DIGITS
+from fastladder.experiments.textured_digits.experiment import TEXTURED_DIGITS, TEXTURED_GROUPING
 from fastladder.models.ladder import LADDER_MLP_DENOISING
 
 ITERATIONS = 5  # in the test
 
 
-def train_and_judge(attempt: Attempt) -> Outcome:
+def train_and_evaluate(attempt: Attempt) -> Outcome:
     """Trains and evaluates a classifier."""
     if attempt.configuration["pretraining"]:
         return pretrain_and_classify(attempt)
@@ -33,7 +32,7 @@ def pretrain_and_classify(attempt: Attempt) -> Outcome:
     """
     end = None if attempt.minutes is None else time.monotonic() + 60 * attempt.minutes
     configuration = attempt.configuration
-    first = Phase(attempt, GROUPING, pretraining(configuration), pretraining_folder(attempt))
+    first = Phase(attempt, TEXTURED_GROUPING, pretraining(configuration), pretraining_folder(attempt))
     complete = first.train(attempt.minutes)
     if not complete:
         return first.outcome(complete=False)
@@ -124,8 +123,8 @@ def changes_of_rows(systems: Mapping[str, Changes], labels: int, few: Mapping[st
     """
     changes = dict(systems)
     for name, of_system in systems.items():
-        told = {"data": {"labels": labels, "unlabelled": name in SEMI_SUPERVISED}}
-        changes[f"{name}-few"] = {**of_system, **told, **few.get(name, {})}
+        few_labels = {"data": {"labels": labels, "unlabelled": name in SEMI_SUPERVISED}}
+        changes[f"{name}-few"] = {**of_system, **few_labels, **few.get(name, {})}
     return changes
 
 
@@ -219,7 +218,7 @@ def table(objects: int) -> Table:
         rows=tuple(rows),
         scales={"paper": paper(objects), "small": small(objects)},
         experiment=TEXTURED_DIGITS,
-        attempt=train_and_judge,
+        attempt=train_and_evaluate,
     )
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fastladder.experiments.classification.data import LabelledData
+from fastladder.experiments.textured_digits.data import labelled_digits
 
 SIZES = (400, 7, 6)
 
@@ -17,7 +17,7 @@ class Where:
 
 
 def data_at(epoch=0, rank=0, processes=1, **options):
-    data = LabelledData(**({"source": "bundled", "sizes": SIZES, "batch_size": 40} | options))
+    data = labelled_digits(**({"source": "bundled", "sizes": SIZES, "batch_size": 40} | options))
     data.trainer = Where(epoch, rank, processes)
     data.setup("fit")
     return data
@@ -99,7 +99,7 @@ def test_the_fingerprint_tells_the_choice_of_labels():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dataset": "shapes"}, 'dataset: got "shapes", needs "digits", "textures1" or "textures2", which have labels'),
+        ({"dataset": "shapes"}, "dataset: got 'shapes', needs one of textures1, textures2"),
         ({"unlabelled": True}, "unlabelled: got True, needs a number of labels"),
         ({"labels": 15}, "labels: got 15, a balanced draw needs a multiple of the 10 classes"),
         ({"labels": 4000}, "labels: got 4000, needs 400 digits of every class"),

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from fastladder.experiments.errors import RunError
-from fastladder.experiments.few_labels.tables import FEW_LABELS, LADDER_MNIST, NETWORKS
-from fastladder.experiments.images import GroupedData
-from fastladder.experiments.tables import TABLES, find_table
+from fastladder.experiments.few_labels.data import digits
+from fastladder.experiments.few_labels.experiment import FEW_LABELS, NETWORKS
+from fastladder.experiments.few_labels.tables import LADDER_MNIST
+from fastladder.experiments.registry import TABLES, Place, find_table
 from fastladder.models import LadderNetwork
 from tests.experiments.command import evaluate_and_load, reproduce, result
 
@@ -27,7 +28,7 @@ TINY = replace(
 @pytest.fixture(scope="module", autouse=True)
 def _registered():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(TABLES, "tiny-ladder", (__name__, "TINY"))
+        patch.setitem(TABLES, "tiny-ladder", Place(__name__, "TINY"))
         yield
 
 
@@ -54,12 +55,12 @@ def test_every_network_of_the_table_can_be_built(scale):
 
 
 def test_digits_are_shown_as_they_are():
-    data = GroupedData("digits", "bundled", (10, 5, 5), batch_size=5)
+    data = digits("bundled", (10, 5, 5), batch_size=5)
     assert data.splits.train.images.shape == (10, 8, 8)
     assert data.splits.train.labels.shape == (10, 1)
     assert not data.splits.train.groups.any()
     with pytest.raises(ValueError, match=r"sizes: got 400 for test, needs 1 to 359 of scikit-learn digits"):
-        GroupedData("digits", "bundled", (10, 5, 400), batch_size=5)
+        digits("bundled", (10, 5, 400), batch_size=5)
 
 
 def test_an_unknown_network_is_refused():

@@ -8,8 +8,9 @@ from matplotlib.image import imread
 from fastladder.cli import main
 from fastladder.experiments.callbacks import RECORD
 from fastladder.experiments.grouping.figures import COLOURS, examples, removal, tint
-from fastladder.experiments.shapes.experiment import GROUPING
+from fastladder.experiments.shapes.experiment import SHAPES
 from fastladder.experiments.shapes.tables import scale_of
+from fastladder.experiments.textured_digits.experiment import TEXTURED_GROUPING
 
 CONFIGURATION = {"seed": 0, **scale_of((100, 2, 30), {"widths": [12, 8, 6]}, max_epochs=1)}
 TEXTURES = {
@@ -21,10 +22,10 @@ TEXTURES = {
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    def save(configuration):
-        task, _ = GROUPING.build(configuration)
+    def save(experiment, configuration):
+        task, _ = experiment.build(configuration)
         path = tmp_path / "last.ckpt"
-        record = {"experiment": GROUPING.name, "configuration": configuration, "history": []}
+        record = {"experiment": experiment.name, "configuration": configuration, "history": []}
         torch.save({"state_dict": task.state_dict(), RECORD: record}, path)
         return path
 
@@ -40,7 +41,7 @@ def test_groups_have_their_colours_and_faint_pixels_are_white():
 
 
 def test_examples_come_in_the_order_of_their_ranks():
-    task, data = GROUPING.build(CONFIGURATION)
+    task, data = SHAPES.build(CONFIGURATION)
     shown = examples(task.network, data.splits.test, "x", (0.0, 0.5, 1.0), groups=2)
     scores = [example.score for example in shown]
     assert scores == sorted(scores, reverse=True)
@@ -50,7 +51,7 @@ def test_examples_come_in_the_order_of_their_ranks():
 
 
 def test_removal_takes_away_the_group_of_an_object_in_the_last_iteration():
-    task, data = GROUPING.build(TEXTURES)
+    task, data = TEXTURED_GROUPING.build(TEXTURES)
     whole, without = removal(task.network, data.splits.test, group=3)
     assert np.array_equal(whole.image, without.image)
     assert np.array_equal(whole.masks[:-1], without.masks[:-1])
@@ -60,10 +61,17 @@ def test_removal_takes_away_the_group_of_an_object_in_the_last_iteration():
     assert np.allclose(without.masks[-1].sum(0), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "configuration"), [("tagger-figure4", CONFIGURATION), ("tagger-figure5", TEXTURES)])
-def test_the_commands_draw_and_store_what_they_drew(checkpoint, tmp_path, name, configuration):
+@pytest.mark.parametrize(
+    ("name", "experiment", "configuration"),
+    [("tagger-figure4", SHAPES, CONFIGURATION), ("tagger-figure5", TEXTURED_GROUPING, TEXTURES)],
+    ids=["shapes", "textured digits"],
+)
+def test_the_commands_draw_and_store_what_they_drew(checkpoint, tmp_path, name, experiment, configuration):
     output = tmp_path / "figure.png"
-    assert main(["figure", name, f"--checkpoint={checkpoint(configuration).parent}", f"--output={output}"]) == 0
+    assert (
+        main(["figure", name, f"--checkpoint={checkpoint(experiment, configuration).parent}", f"--output={output}"])
+        == 0
+    )
     picture = imread(output)
     assert picture.shape[0] > 800
     assert picture.shape[1] > 1200
@@ -75,7 +83,7 @@ def test_the_commands_draw_and_store_what_they_drew(checkpoint, tmp_path, name, 
 
 def test_another_network_is_refused(tmp_path, capsys):
     path = tmp_path / "last.ckpt"
-    record = {"experiment": GROUPING.name, "configuration": {"data": {"dataset": "textures2"}}, "history": []}
+    record = {"experiment": TEXTURED_GROUPING.name, "configuration": {"data": {"dataset": "textures2"}}, "history": []}
     torch.save({"state_dict": {}, RECORD: record}, path)
     assert main(["figure", "tagger-figure4", f"--checkpoint={path}"]) == 2
-    assert "is not of a Tagger trained on shapes" in capsys.readouterr().err
+    assert "is of the experiment textured_digits_grouping, needs one of shapes" in capsys.readouterr().err

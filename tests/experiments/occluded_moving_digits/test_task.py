@@ -69,7 +69,7 @@ def test_the_learning_rate_falls_in_a_line_to_zero():
 
 @pytest.mark.parametrize("name", ["demo", "paper"])
 def test_configurations_that_come_with_the_package(name):
-    configuration = configuration_of(parse(make_parser("train", ""), [f"--config={name}"]))
+    configuration = configuration_of(parse(make_parser("train", "", MOVING_DIGITS), [f"--config={name}"]))
     network, source, frame = {"demo": ("small", "bundled", 20), "paper": ("table5", "mnist", 32)}[name]
     assert (configuration["model"]["network"], configuration["data"]["source"]) == (network, source)
     task = MovingDigitsTask(**configuration["model"], frame_size=frame)
@@ -77,7 +77,7 @@ def test_configurations_that_come_with_the_package(name):
 
 
 def test_the_same_seed_builds_the_same_network():
-    configuration = configuration_of(parse(make_parser("train", ""), []))
+    configuration = configuration_of(parse(make_parser("train", "", MOVING_DIGITS), []))
     one, other = (nn.utils.parameters_to_vector(MOVING_DIGITS.build(configuration)[0].parameters()) for _ in range(2))
     assert torch.equal(one, other)
     third, _ = MOVING_DIGITS.build({**configuration, "seed": 1})

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from fastladder.cli import main
-from fastladder.experiments.tables import TABLES, find_table
+from fastladder.experiments.registry import TABLES, find_table
 
 ROWS = [
     (table, scale, row.name) for table in TABLES for scale in find_table(table).scales for row in find_table(table).rows

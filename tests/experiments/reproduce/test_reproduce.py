@@ -16,8 +16,9 @@ from fastladder.experiments.occluded_moving_digits import MovingDigitsTask
 from fastladder.experiments.occluded_moving_digits import data as occluded_data
 from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
 from fastladder.experiments.occluded_moving_digits.tables import ERROR, PREDICTION, search_and_replay
+from fastladder.experiments.registry import TABLES, Place, find_table
 from fastladder.experiments.reproduce import make_parser
-from fastladder.experiments.tables import TABLES, Outcome, Row, Scale, Table, find_table
+from fastladder.experiments.tables import Outcome, Row, Scale, Table
 from fastladder.experiments.training import RunFolder
 from fastladder.models import RLadder
 from tests.experiments.command import evaluate_and_load
@@ -80,7 +81,7 @@ def numbers(result):
 def _registered():
     """One entry is all that it takes to join."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(TABLES, "tiny", (__name__, "TINY"))
+        patch.setitem(TABLES, "tiny", Place(__name__, "TINY"))
         yield
 
 

@@ -7,9 +7,10 @@ import torch
 
 from fastladder.experiments.errors import NonFiniteCostError, RunError
 from fastladder.experiments.grouping.task import TaggerTask
-from fastladder.experiments.shapes.experiment import GROUPING
+from fastladder.experiments.registry import TABLES, Place, find_table
+from fastladder.experiments.shapes.experiment import SHAPES
 from fastladder.experiments.shapes.tables import TABLE1, TRANSFER, scale_of
-from fastladder.experiments.tables import TABLES, Scale, find_table
+from fastladder.experiments.tables import Scale
 from fastladder.experiments.training import RunFolder
 from fastladder.models import Tagger
 from tests.experiments.command import evaluate_and_load, reproduce, result
@@ -30,8 +31,8 @@ TINY_TRANSFER = replace(
 @pytest.fixture(scope="module", autouse=True)
 def _registered():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(TABLES, "tiny-table1", (__name__, "TINY1"))
-        patch.setitem(TABLES, "tiny-transfer", (__name__, "TINY_TRANSFER"))
+        patch.setitem(TABLES, "tiny-table1", Place(__name__, "TINY1"))
+        patch.setitem(TABLES, "tiny-transfer", Place(__name__, "TINY_TRANSFER"))
         yield
 
 
@@ -97,7 +98,7 @@ def test_training_lowers_the_cost(folder):
 
 
 def test_a_cost_that_is_no_number_is_refused():
-    task, data = GROUPING.build({"seed": 0, **CONFIGURATION})
+    task, data = SHAPES.build({"seed": 0, **CONFIGURATION})
     task.training_generator = torch.Generator()
     data.setup("fit")
     (batch,) = data.val_dataloader()
@@ -116,7 +117,7 @@ def test_wrong_values_are_refused_by_name():
     ):
         configuration = {"seed": 0, **CONFIGURATION, section: {**CONFIGURATION[section], **wrong}}
         with pytest.raises(RunError, match=message):
-            GROUPING.build(configuration)
+            SHAPES.build(configuration)
 
 
 @pytest.mark.parametrize("name", ["tagger-table1", "tagger-transfer"])

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from fastladder.experiments.classification.classifiers import CLASSIFIERS
 from fastladder.experiments.classification.task import ClassificationTask
 from fastladder.experiments.errors import NonFiniteCostError, RunError
-from fastladder.experiments.shapes.experiment import GROUPING
-from fastladder.experiments.tables import TABLES, Scale, find_table, paper_numbers
-from fastladder.experiments.textured_digits.experiment import TEXTURED_DIGITS
+from fastladder.experiments.registry import TABLES, Place, find_table, paper_numbers
+from fastladder.experiments.tables import Scale
+from fastladder.experiments.textured_digits.classifiers import CLASSIFIERS
+from fastladder.experiments.textured_digits.experiment import TEXTURED_DIGITS, TEXTURED_GROUPING
 from fastladder.experiments.textured_digits.tables import (
     TEXTURES1,
     TEXTURES2,
@@ -48,8 +48,8 @@ TINY1, TINY2 = tiny(TEXTURES1, 1), tiny(TEXTURES2, 2)
 @pytest.fixture(scope="module", autouse=True)
 def _registered():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(TABLES, "tiny-textures1", (__name__, "TINY1"))
-        patch.setitem(TABLES, "tiny-textures2", (__name__, "TINY2"))
+        patch.setitem(TABLES, "tiny-textures1", Place(__name__, "TINY1"))
+        patch.setitem(TABLES, "tiny-textures2", Place(__name__, "TINY2"))
         yield
 
 
@@ -213,4 +213,4 @@ def test_a_pretrained_network_of_the_package_fits_the_one_that_classifies():
         options = ("groups", "likelihood", "initial_mean", "norm")
         assert [first[name] for name in options] == [second[name] for name in options]
         assert pretraining(configuration)["trainer"]["max_epochs"] > configuration["trainer"]["max_epochs"]
-        GROUPING.build(pretraining(configuration) | {"data": {"sizes": [100, 1, 1], "source": "bundled"}})
+        TEXTURED_GROUPING.build(pretraining(configuration) | {"data": {"sizes": [100, 1, 1], "source": "bundled"}})

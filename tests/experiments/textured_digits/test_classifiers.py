@@ -2,16 +2,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fastladder.experiments.classification.classifiers import (
-    LadderClassifier,
-    SupervisedClassifier,
-    TaggerClassifier,
-    classification_error,
-    cross_entropy,
-)
+from fastladder.experiments.classification.classifiers import LadderClassifier, SupervisedClassifier
 from fastladder.experiments.classification.data import LabelledBatch
+from fastladder.experiments.classification.metrics import classification_error, cross_entropy
 from fastladder.experiments.classification.task import ClassificationTask
 from fastladder.experiments.textured_digits.baselines import mlp, model_c
+from fastladder.experiments.textured_digits.classifiers import TaggerClassifier
 
 SHAPE = (12, 10)
 
@@ -45,7 +41,7 @@ def batch_of(count, digits, *, unlabelled=True):
 
 @pytest.mark.parametrize("digits", [1, 2])
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_every_classifier_answers_probabilities_and_learns(name, digits):
+def test_every_classifier_returns_probabilities_and_learns(name, digits):
     classifier, batch = CLASSIFIERS[name](), batch_of(6, digits)
     costs = classifier.costs(batch)
     costs["cost"].backward()

@@ -1,0 +1,125 @@
+"""Every experiment, table and figure by its name: the one file at the top of experiments/ that knows the families."""
+
+import importlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from fastladder.experiments.errors import RunError
+from fastladder.experiments.experiment import Experiment
+from fastladder.experiments.tables import Table
+
+HERE = "fastladder.experiments"
+
+
+class Place(NamedTuple):
+    """Where something is: a module, and its name there."""
+
+    module: str
+    attribute: str
+
+    def find(self) -> Any:
+        return getattr(importlib.import_module(self.module), self.attribute)
+
+
+class Figure(NamedTuple):
+    """A figure of a paper: what it shows, and the function that draws it from its own options."""
+
+    title: str
+    place: Place
+
+
+EXPERIMENTS = {
+    "occluded_moving_digits": Place(f"{HERE}.occluded_moving_digits.experiment", "MOVING_DIGITS"),
+    "few_labels": Place(f"{HERE}.few_labels.experiment", "FEW_LABELS"),
+    "shapes": Place(f"{HERE}.shapes.experiment", "SHAPES"),
+    "textured_digits": Place(f"{HERE}.textured_digits.experiment", "TEXTURED_DIGITS"),
+    "textured_digits_grouping": Place(f"{HERE}.textured_digits.experiment", "TEXTURED_GROUPING"),
+}
+DEFAULT_EXPERIMENT = "occluded_moving_digits"  # of `fastladder train` and `fastladder demo`
+
+TABLES = {
+    "rladder-table1": Place(f"{HERE}.occluded_moving_digits.tables", "TABLE1"),
+    "rladder-table2": Place(f"{HERE}.occluded_moving_digits.tables", "TABLE2"),
+    "ladder-mnist": Place(f"{HERE}.few_labels.tables", "LADDER_MNIST"),
+    "tagger-table1": Place(f"{HERE}.shapes.tables", "TABLE1"),
+    "tagger-table2-textures1": Place(f"{HERE}.textured_digits.tables", "TEXTURES1"),
+    "tagger-table2-textures2": Place(f"{HERE}.textured_digits.tables", "TEXTURES2"),
+    "tagger-transfer": Place(f"{HERE}.shapes.tables", "TRANSFER"),
+}
+
+FIGURES = {
+    "rladder-figure4": Figure(
+        "Truth, observation, prediction and probe (Recurrent Ladder Networks, Fig. 4)",
+        Place(f"{HERE}.occluded_moving_digits.probe", "figure4_command"),
+    ),
+    "message-passing": Figure(
+        "Message passing, corrected and as printed (Recurrent Ladder Networks, appendices B and C)",
+        Place(f"{HERE}.message_passing.figures", "message_passing_command"),
+    ),
+    "tagger-figure4": Figure(
+        "Groups of shapes, by iteration (Tagger, Fig. 4)", Place(f"{HERE}.shapes.figures", "figure4_command")
+    ),
+    "tagger-figure5": Figure(
+        "Groups of textured digits, by iteration (Tagger, Fig. 5)",
+        Place(f"{HERE}.textured_digits.figures", "figure5_command"),
+    ),
+}
+
+
+def find_experiment(name: str) -> Experiment[Any, Any]:
+    """The experiment of that name.
+
+    Raises:
+        RunError: there is no such experiment; the message lists all.
+    """
+    if name not in EXPERIMENTS:
+        raise RunError(f"experiment: got {name!r}, needs one of {', '.join(EXPERIMENTS)}")
+    experiment: Experiment[Any, Any] = EXPERIMENTS[name].find()
+    return experiment
+
+
+def find_table(name: str) -> Table:
+    """The table of that name.
+
+    Raises:
+        RunError: there is no such table; the message lists all.
+    """
+    if name not in TABLES:
+        raise RunError(f"table: got {name!r}, needs one of {', '.join(TABLES)}")
+    table: Table = TABLES[name].find()
+    return table
+
+
+def paper_numbers(table: str) -> dict[str, dict[str, tuple[float, float | None]]]:
+    """What the paper prints: row -> score -> mean and deviation (None where it gives none), in the paper's unit.
+
+    They stand in `paper.yaml` of the table's family. Of a table or a row that no paper has, nothing is returned.
+    """
+    family = TABLES[table].module.removeprefix(f"{HERE}.").split(".")[0] if table in TABLES else ""
+    path = Path(__file__).parent / family / "paper.yaml"
+    tables = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    numbers = tables[table]["rows"] if table in tables else {}
+    return {
+        row: {score: (cell[0], cell[1] if len(cell) > 1 else None) for score, cell in cells.items()}
+        for row, cells in numbers.items()
+    }
+
+
+def experiment_of_record(record: dict[str, Any]) -> str:
+    """The name of the experiment that a run is of, also where an older version wrote its record.
+
+    Raises:
+        RunError: it cannot be known.
+    """
+    configuration = record["configuration"]
+    if record.get("experiment") == "grouping":  # the name of two experiments once
+        return "shapes" if configuration["data"].get("dataset", "shapes") == "shapes" else "textured_digits_grouping"
+    if "experiment" in record:
+        return str(record["experiment"])
+    # It is from before experiments had names. All that train and demo made then were moving digits, which alone have
+    # these sections.
+    if configuration.keys() == {"seed", "data", "model", "trainer"} and "network" in configuration["model"]:
+        return "occluded_moving_digits"
+    raise RunError("does not say of which experiment it is, as it is from an older version; train it anew")
