@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rich.console import Console
 
 from fastladder.experiments.errors import RunError
@@ -35,13 +36,11 @@ class Row:
     Attributes:
         name: on the command line and in file names.
         label: in the table.
-        changes: what it changes in the configuration of its scale, section by section.
         run: table and row whose run it goes on with, where it only evaluates differently; None: it has its own.
     """
 
     name: str
     label: str
-    changes: Mapping[str, Mapping[str, Any]]
     run: tuple[str, str] | None = None
 
 
@@ -51,13 +50,24 @@ class Scale:
 
     Attributes:
         caption: what the numbers come from, and at a scale that is not the paper's what is smaller.
-        configuration: what all rows share.
-        changes: of single rows, section by section.
+        shared: the configuration that all rows share, section by section.
+        rows: what each row changes in it, section by section; rows that are not there change nothing.
     """
 
     caption: str
-    configuration: Configuration
-    changes: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    shared: Configuration
+    rows: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+
+def read_scales(module: str, table: str) -> dict[str, Scale]:
+    """The scales of a table as `configurations.yaml` beside a module has them.
+
+    Args:
+        module: the path of the module, `__file__`.
+        table: its name.
+    """
+    scales = yaml.safe_load((Path(module).parent / "configurations.yaml").read_text())[table]
+    return {name: Scale(**scale) for name, scale in scales.items()}
 
 
 @dataclass(frozen=True)
@@ -139,8 +149,6 @@ class Table:
     def configuration(self, row: Row, scale: str, seed: int) -> Configuration:
         """All that decides the numbers of a row, as plain values."""
         chosen = self.scales[scale]
-        sections = {name: dict(values) for name, values in chosen.configuration.items()}
-        for changes in (row.changes, chosen.changes.get(row.name, {})):
-            for section, values in changes.items():
-                sections[section].update(values)
+        changes = chosen.rows.get(row.name, {})
+        sections = {name: {**values, **changes.get(name, {})} for name, values in chosen.shared.items()}
         return {"seed": seed, **sections}

@@ -7,10 +7,10 @@ from rich.console import Console
 
 from fastladder.experiments.phases import Phase, minutes_until
 from fastladder.experiments.shapes.experiment import SHAPES
-from fastladder.experiments.shapes.tables import scale_of
 from fastladder.experiments.tables import Attempt
+from tests.experiments.shapes.configuration import on_shapes
 
-CONFIGURATION = {"seed": 0, **scale_of((20, 5, 8), {"widths": [12, 8, 6]}, max_epochs=2, accelerator="cpu")}
+CONFIGURATION = {"seed": 0, **on_shapes((20, 5, 8), {"widths": [12, 8, 6]}, max_epochs=2, accelerator="cpu")}
 CONFIGURATION["data"]["batch_size"] = 5
 
 

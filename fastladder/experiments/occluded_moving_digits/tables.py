@@ -6,51 +6,13 @@ one that is evaluated (appendix D.1).
 """
 
 import time
-from typing import Any
 
 from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
 from fastladder.experiments.phases import Phase, minutes_until
-from fastladder.experiments.tables import Attempt, Column, Configuration, Outcome, Row, Scale, Table
+from fastladder.experiments.tables import Attempt, Column, Outcome, Row, Table, read_scales
 
 ERROR = Column("classification_error", "error (%)")
 PREDICTION = Column("next_frame_error", "prediction error (1e-5)", factor=1e5, digits=1)
-
-# What Mean Teacher rows add; decay and weight are decisions, the paper gives none.
-TEACHER: dict[str, Any] = {"teacher_decay": 0.999, "consistency_weight": 100.0}
-STATIC: Configuration = {"data": {"view": "reconstruction"}, "model": {"network": "table7", "decoder": False}}
-TEMPORAL: Configuration = {"model": {"network": "table6", "decoder": False}}
-
-PAPER_DATA = "MNIST at 14 x 14 on 32 x 32, the networks of the paper's Tables 5 to 7"
-SMALL_DATA = (
-    "scikit-learn's 1,797 digits of 8 x 8 on 20 x 20 in place of MNIST, with new trajectories in every epoch, which is "
-    "four passes over the digits; the networks in miniature"
-)
-# What stands for the networks of Tables 6 and 7 there.
-SMALL_STATIC, SMALL_TEMPORAL = {"network": "small_static"}, {"network": "small_temporal"}
-
-
-def paper(**data: Any) -> Configuration:
-    """What all rows share at the scale of the paper."""
-    return {
-        "data": {"source": "mnist", "batch_size": 100, "resample": False, **data},
-        "model": {"network": "table5", "learning_rate": 1e-3, "schedule": "halving"},
-        "trainer": {"max_epochs": 60, "gradient_clip_val": 1.0},
-    }
-
-
-def small(epochs: int, **data: Any) -> Configuration:
-    """What all rows share where two CPU cores and an hour are all there is."""
-    return {
-        "data": {"source": "bundled", "batch_size": 50, "sequences_per_digit": 4, **data},
-        "model": {
-            "network": "small",
-            "prediction_weight": 0.1,
-            "learning_rate": 5e-3,
-            "schedule": "halving",
-            "least_learning_rate": 5e-4,
-        },
-        "trainer": {"max_epochs": epochs, "gradient_clip_val": 1.0},
-    }
 
 
 def search_and_replay(attempt: Attempt) -> Outcome:
@@ -81,68 +43,33 @@ TABLE1 = Table(
     title="Occluded Moving MNIST (Recurrent Ladder Networks, Table 1)",
     columns=(ERROR, PREDICTION),
     rows=(
-        Row("static", "Optimal reconstruction and static classifier", STATIC),
-        Row("temporal", "Temporal baseline", TEMPORAL),
-        Row("hierarchical", "Hierarchical RNN (encoder only)", {"model": {"decoder": False}}),
-        Row("no-prediction", "RLadder w/o prediction task", {"model": {"predict": False}}),
-        Row("no-feedback", "RLadder w/o decoder-to-encoder conn.", {"model": {"feedback": False}}),
-        Row("no-classification", "RLadder w/o classification task", {"model": {"classify": False}}),
-        Row("rladder", "RLadder", {}),
+        Row("static", "Optimal reconstruction and static classifier"),
+        Row("temporal", "Temporal baseline"),
+        Row("hierarchical", "Hierarchical RNN (encoder only)"),
+        Row("no-prediction", "RLadder w/o prediction task"),
+        Row("no-feedback", "RLadder w/o decoder-to-encoder conn."),
+        Row("no-classification", "RLadder w/o classification task"),
+        Row("rladder", "RLadder"),
     ),
-    scales={
-        "paper": Scale(f"{PAPER_DATA}.", paper()),
-        "small": Scale(
-            f"{SMALL_DATA}; at most 15 epochs.",
-            small(15),
-            {"static": {"model": SMALL_STATIC}, "temporal": {"model": SMALL_TEMPORAL}},
-        ),
-    },
+    scales=read_scales(__file__, "rladder-table1"),
     experiment=MOVING_DIGITS,
     attempt=search_and_replay,
 )
-
-ALL = {"unlabelled": True}
-# An epoch that shows the unlabelled digits too has twice the steps, since only half of a batch passes over them.
-SHORT = {"trainer": {"max_epochs": 8}}
-# A teacher that averages over 1,000 steps would still be at the start when the small training ends.
-SMALL_TEACHER = {"teacher_decay": 0.99, "consistency_weight": 10.0}
 
 TABLE2 = Table(
     name="rladder-table2",
     title="Occluded Moving MNIST with few labels (Recurrent Ladder Networks, Table 2)",
     columns=(ERROR,),
     rows=(
-        Row("static", "Optimal reconstruction and static classifier", STATIC),
-        Row(
-            "static-teacher",
-            "Optimal reconstruction and static classifier, unlabelled too, Mean Teacher",
-            {"data": {**STATIC["data"], **ALL}, "model": {**STATIC["model"], **TEACHER}},
-        ),
-        Row("temporal", "Temporal baseline", TEMPORAL),
-        Row(
-            "temporal-teacher",
-            "Temporal baseline, unlabelled too, Mean Teacher",
-            {"data": ALL, "model": {**TEMPORAL["model"], **TEACHER}},
-        ),
-        Row("rladder", "RLadder", {}),
-        Row("rladder-unlabelled", "RLadder, unlabelled too", {"data": ALL}),
-        Row("rladder-teacher", "RLadder, unlabelled too, Mean Teacher", {"data": ALL, "model": TEACHER}),
+        Row("static", "Optimal reconstruction and static classifier"),
+        Row("static-teacher", "Optimal reconstruction and static classifier, unlabelled too, Mean Teacher"),
+        Row("temporal", "Temporal baseline"),
+        Row("temporal-teacher", "Temporal baseline, unlabelled too, Mean Teacher"),
+        Row("rladder", "RLadder"),
+        Row("rladder-unlabelled", "RLadder, unlabelled too"),
+        Row("rladder-teacher", "RLadder, unlabelled too, Mean Teacher"),
     ),
-    scales={
-        "paper": Scale(f"{PAPER_DATA}, 1,000 labels.", paper(labels=1000)),
-        "small": Scale(
-            f"{SMALL_DATA}; 100 labels; at most 15 epochs, or 8 longer ones where half of a batch is unlabelled.",
-            small(15, labels=100),
-            {
-                "static": {"model": SMALL_STATIC},
-                "static-teacher": {"model": {**SMALL_STATIC, **SMALL_TEACHER}, **SHORT},
-                "temporal": {"model": SMALL_TEMPORAL},
-                "temporal-teacher": {"model": {**SMALL_TEMPORAL, **SMALL_TEACHER}, **SHORT},
-                "rladder-unlabelled": SHORT,
-                "rladder-teacher": {"model": SMALL_TEACHER, **SHORT},
-            },
-        ),
-    },
+    scales=read_scales(__file__, "rladder-table2"),
     experiment=MOVING_DIGITS,
     attempt=search_and_replay,
 )

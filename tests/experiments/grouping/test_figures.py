@@ -9,10 +9,10 @@ from fastladder.cli import main
 from fastladder.experiments.callbacks import RECORD
 from fastladder.experiments.grouping.figures import COLOURS, examples, removal, tint
 from fastladder.experiments.shapes.experiment import SHAPES
-from fastladder.experiments.shapes.tables import scale_of
 from fastladder.experiments.textured_digits.experiment import TEXTURED_GROUPING
+from tests.experiments.shapes.configuration import on_shapes
 
-CONFIGURATION = {"seed": 0, **scale_of((100, 2, 30), {"widths": [12, 8, 6]}, max_epochs=1)}
+CONFIGURATION = {"seed": 0, **on_shapes((100, 2, 30), {"widths": [12, 8, 6]}, max_epochs=1)}
 TEXTURES = {
     **CONFIGURATION,
     "data": {"dataset": "textures2", "source": "bundled", "sizes": [100, 2, 30]},

@@ -43,8 +43,8 @@ TINY = Table(
     name="tiny",
     title="A tiny table",
     columns=(ERROR, PREDICTION),
-    rows=(Row("full", "All of it", {}), Row("encoder", "Encoder only", {"model": {"decoder": False}})),
-    scales={"small": Scale("Hardly anything.", SHARED)},
+    rows=(Row("full", "All of it"), Row("encoder", "Encoder only")),
+    scales={"small": Scale("Hardly anything.", SHARED, {"encoder": {"model": {"decoder": False}}})},
     experiment=MOVING_DIGITS,
     attempt=search_and_replay,
 )

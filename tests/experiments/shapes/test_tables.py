@@ -9,21 +9,25 @@ from fastladder.experiments.errors import NonFiniteCostError, RunError
 from fastladder.experiments.grouping.task import TaggerTask
 from fastladder.experiments.registry import TABLES, Place, find_table
 from fastladder.experiments.shapes.experiment import SHAPES
-from fastladder.experiments.shapes.tables import TABLE1, TRANSFER, scale_of
+from fastladder.experiments.shapes.tables import TABLE1, TRANSFER
 from fastladder.experiments.tables import Scale
 from fastladder.experiments.training import RunFolder
 from fastladder.models import Tagger
 from tests.experiments.command import evaluate_and_load, reproduce, result
+from tests.experiments.shapes.configuration import on_shapes
 
 MODEL = {"widths": [12, 8, 6], "learning_rate": 1e-3}
-CONFIGURATION = scale_of((20, 5, 8), MODEL, max_epochs=2, accelerator="cpu")
+CONFIGURATION = on_shapes((20, 5, 8), MODEL, max_epochs=2, accelerator="cpu")
 CONFIGURATION["data"]["batch_size"] = 5
-SCALES = {"small": Scale("Hardly anything.", CONFIGURATION)}
-TINY1 = replace(TABLE1, name="tiny-table1", scales=SCALES)
+TINY1 = replace(
+    TABLE1,
+    name="tiny-table1",
+    scales={"small": Scale("Hardly anything.", CONFIGURATION, TABLE1.scales["small"].rows)},
+)
 TINY_TRANSFER = replace(
     TRANSFER,
     name="tiny-transfer",
-    scales=SCALES,
+    scales={"small": Scale("Hardly anything.", CONFIGURATION, TRANSFER.scales["small"].rows)},
     rows=tuple(replace(row, run=("tiny-table1", "layer")) for row in TRANSFER.rows),
 )
 

@@ -15,30 +15,53 @@ from fastladder.experiments.textured_digits.experiment import TEXTURED_DIGITS, T
 from fastladder.experiments.textured_digits.tables import (
     TEXTURES1,
     TEXTURES2,
-    changes_of_rows,
-    ladder,
     pretraining,
-    shared,
-    tagger,
 )
 from fastladder.experiments.training import RunFolder
 from fastladder.models import LadderNetwork, Tagger
 from tests.experiments.command import evaluate_and_load, reproduce, result
 
-RATES = {"pretraining": {"learning_rate": 1e-3}, "optimizer": {"learning_rate": 1e-3}}
-SYSTEMS = {
-    "mlp": {"model": {"widths": [12, 8]}},
-    "ladder": ladder([12, 8], 60_000),
-    "tagger": tagger([12, 8, 6], [7], epochs=2, **RATES, norm="layer"),
-    "convnet": {"model": {"channels": [2, 3]}},
-}
 ROWS = tuple(row.name for row in TEXTURES1.rows)
 
 
+def tagger(widths, new):
+    """What the rows of Tagger change: widths of the first training, and of the levels that the second adds."""
+    both = {"groups": 4, "likelihood": "gaussian", "initial_mean": 0.5, "norm": "layer"}
+    first = {"widths": widths, "iterations": 3, "noise": 0.2, "learning_rate": 1e-3, **both}
+    second = {"widths": widths + new, "iterations": 4, "noise": 0.18, "classification_weight": 0.1, **both}
+    return {
+        "model": {"classifier": "tagger", **second},
+        "optimizer": {"learning_rate": 1e-3},
+        "pretraining": {"epochs": 2, "model": first},
+    }
+
+
+SYSTEMS = {
+    "mlp": {"model": {"classifier": "mlp", "widths": [12, 8]}},
+    "ladder": {
+        "model": {"classifier": "ladder", "widths": [12, 8], "weights": [10, 0.01, 1e-4, 1e-4], "noise": [0.2] * 4},
+        "optimizer": {"learning_rate": 2e-3},
+    },
+    "tagger": tagger([12, 8, 6], [7]),
+    "convnet": {"model": {"classifier": "convnet", "channels": [2, 3]}},
+}
+
+
+def rows_of(systems):
+    """Every system twice: with all labels, and with 20."""
+    few = {name: {"data": {"labels": 20, "unlabelled": name in ("ladder", "tagger")}} for name in systems}
+    return systems | {f"{name}-few": systems[name] | few[name] for name in systems}
+
+
 def tiny(table, objects):
-    configuration = shared(objects, 2, source="bundled", sizes=[60, 6, 20], batch_size=20)
-    configuration["trainer"]["accelerator"] = "cpu"
-    scales = {"small": Scale("Hardly anything.", configuration, changes_of_rows(SYSTEMS, 20, {}))}
+    shared = {
+        "data": {"dataset": f"textures{objects}", "source": "bundled", "sizes": [60, 6, 20], "batch_size": 20},
+        "model": {},
+        "optimizer": {"learning_rate": 1e-3, "decay": 0.33},
+        "pretraining": {},
+        "trainer": {"max_epochs": 2, "accelerator": "cpu"},
+    }
+    scales = {"small": Scale("Hardly anything.", shared, rows_of(SYSTEMS))}
     return replace(table, name=f"tiny-textures{objects}", scales=scales)
 
 
@@ -64,8 +87,8 @@ def folder(tmp_path_factory):
 
 def use_tagger(monkeypatch, changes):
     """Gives the rows of Tagger another configuration."""
-    rows = changes_of_rows({**SYSTEMS, "tagger": changes}, 20, {})
-    changed = replace(TINY1, scales={"small": replace(TINY1.scales["small"], changes=rows)})
+    rows = rows_of({**SYSTEMS, "tagger": changes})
+    changed = replace(TINY1, scales={"small": replace(TINY1.scales["small"], rows=rows)})
     monkeypatch.setitem(globals(), "TINY1", changed)
 
 
@@ -150,7 +173,7 @@ def test_a_first_training_that_is_cut_off_has_no_error_yet(tmp_path, epoch_takes
 def test_a_first_training_of_another_configuration_is_refused(tmp_path, monkeypatch, capsys, epoch_takes):
     epoch_takes(minutes=2)
     assert reproduce(tmp_path, "tiny-textures1", "--row=tagger", "--time-budget=1") == 0
-    use_tagger(monkeypatch, tagger([12, 9, 6], [7], epochs=2, **RATES))
+    use_tagger(monkeypatch, tagger([12, 9, 6], [7]))
     assert reproduce(tmp_path, "tiny-textures1", "--row=tagger", "--overwrite") == 2
     said = capsys.readouterr().err
     assert "pretraining-0" in said
