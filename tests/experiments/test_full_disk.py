@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from fastladder.cli import main
 from fastladder.experiments import training
 from fastladder.experiments.occluded_moving_digits import MovingDigitsTask
-from tests.experiments.command import reproduce
+from tests.experiments.command import Command
 
 
 @pytest.fixture(scope="module")
@@ -145,10 +145,10 @@ def test_a_figure(disk_full, tmp_path, snapshot, capsys):
 
 
 def test_a_report(disk_full, tmp_path, snapshot, capsys):
-    assert reproduce(tmp_path, "ladder-mnist", "--time-budget=0") == 0
+    assert Command(tmp_path, "ladder-mnist")("--time-budget=0") == 0
     before = snapshot(tmp_path)
     with disk_full(10):
-        code = reproduce(tmp_path, "ladder-mnist", "--time-budget=0")
+        code = Command(tmp_path, "ladder-mnist")("--time-budget=0")
     said = one_line(capsys.readouterr().err, code)
     assert f"{tmp_path / 'RESULTS.md'}: cannot be written (File too large), name another file with --report" in said
     assert snapshot(tmp_path) == before

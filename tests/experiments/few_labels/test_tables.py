@@ -10,7 +10,7 @@ from fastladder.experiments.few_labels.experiment import FEW_LABELS, NETWORKS
 from fastladder.experiments.few_labels.tables import LADDER_MNIST
 from fastladder.experiments.registry import TABLES, Place, find_table
 from fastladder.models import LADDER_CONV_SMALL_DENOISING, LADDER_MLP_DENOISING, LadderNetwork
-from tests.experiments.command import evaluate_and_load, reproduce, result
+from tests.experiments.command import Command, evaluate_and_load
 
 SMALL = LADDER_MNIST.scales["small"]
 TINY = replace(
@@ -33,9 +33,9 @@ def _registered():
 
 
 def test_every_row_trains_and_learns(tmp_path):
-    assert reproduce(tmp_path, "tiny-ladder") == 0
+    assert Command(tmp_path, "tiny-ladder")() == 0
     for row in TINY.rows:
-        stored = result(tmp_path, "tiny-ladder", row.name)
+        stored = Command(tmp_path, "tiny-ladder").result(row.name)
         assert stored["steps"] == 36
         assert stored["test"]["classification_error"] < 80  # of a random guess it is 90
         scores, network = evaluate_and_load(tmp_path / "runs" / "tiny-ladder" / "small" / f"{row.name}-0")

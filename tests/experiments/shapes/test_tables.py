@@ -13,7 +13,7 @@ from fastladder.experiments.shapes.tables import TABLE1, TRANSFER
 from fastladder.experiments.tables import Scale
 from fastladder.experiments.training import RunFolder
 from fastladder.models import Tagger
-from tests.experiments.command import evaluate_and_load, reproduce, result
+from tests.experiments.command import Command, evaluate_and_load
 from tests.experiments.shapes.configuration import on_shapes
 
 MODEL = {"widths": [12, 8, 6], "learning_rate": 1e-3}
@@ -44,14 +44,14 @@ def _registered():
 def folder(tmp_path_factory):
     """Where both tables have been run."""
     place = tmp_path_factory.mktemp("tagger")
-    assert reproduce(place, "tiny-table1") == 0
-    assert reproduce(place, "tiny-transfer") == 0
+    assert Command(place, "tiny-table1")() == 0
+    assert Command(place, "tiny-transfer")() == 0
     return place
 
 
 def test_every_row_has_the_scores_of_every_iteration(folder):
     for row in ("batch", "layer"):
-        scores = result(folder, "tiny-table1", row)["test"]
+        scores = Command(folder, "tiny-table1").result(row)["test"]
         assert scores.keys() == {f"{kind}_{iteration}" for kind in ("cost", "ami") for iteration in range(1, 6)} | {
             "untrained_ami"
         }
@@ -63,7 +63,7 @@ def test_every_row_has_the_scores_of_every_iteration(folder):
 def test_a_run_can_be_evaluated_and_loaded(folder, capsys):
     scores, network = evaluate_and_load(folder / "runs/tiny-table1/small/layer-0")
     assert isinstance(network, Tagger)
-    stored = result(folder, "tiny-table1", "layer")["test"]
+    stored = Command(folder, "tiny-table1").result("layer")["test"]
     assert scores == {name: score for name, score in stored.items() if name != "untrained_ami"}
     shown = capsys.readouterr().out
     assert all(f"{label}, iteration {iteration}" in shown for label in ("AMI", "cost") for iteration in range(1, 6))
@@ -72,8 +72,8 @@ def test_a_run_can_be_evaluated_and_loaded(folder, capsys):
 def test_transfer_only_evaluates_the_run_of_table_1(folder):
     runs = sorted(path.parent.name for path in folder.glob("runs/**/last.ckpt"))
     assert runs == ["batch-0", "layer-0"]
-    trained = result(folder, "tiny-table1", "layer")
-    tests = {row.name: result(folder, "tiny-transfer", row.name) for row in TRANSFER.rows}
+    trained = Command(folder, "tiny-table1").result("layer")
+    tests = {row.name: Command(folder, "tiny-transfer").result(row.name) for row in TRANSFER.rows}
     assert all(each["steps"] == trained["steps"] for each in tests.values())
     # As trained is as in table 1, with more iterations: the same images and first masks.
     for iteration in (1, 5):
@@ -86,13 +86,16 @@ def test_a_resumed_run_comes_to_the_same_weights(folder, tmp_path, epoch_takes):
     """Masks and noise are drawn by the epoch: a run that ends after each epoch is as good as an unbroken one."""
     epoch_takes(minutes=2)
     for _ in range(2):
-        assert reproduce(tmp_path, "tiny-table1", "--row=layer", "--time-budget=1") == 0
+        assert Command(tmp_path, "tiny-table1")("--row=layer", "--time-budget=1") == 0
     unbroken, resumed = (
         torch.load(RunFolder(place / "runs/tiny-table1/small/layer-0").last, weights_only=True)["state_dict"]
         for place in (folder, tmp_path)
     )
     assert all(torch.equal(value, resumed[name]) for name, value in unbroken.items())
-    assert result(folder, "tiny-table1", "layer")["test"] == result(tmp_path, "tiny-table1", "layer")["test"]
+    assert (
+        Command(folder, "tiny-table1").result("layer")["test"]
+        == Command(tmp_path, "tiny-table1").result("layer")["test"]
+    )
 
 
 def test_training_lowers_the_cost(folder):

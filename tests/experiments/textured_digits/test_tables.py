@@ -19,7 +19,7 @@ from fastladder.experiments.textured_digits.tables import (
 )
 from fastladder.experiments.training import RunFolder
 from fastladder.models import LadderNetwork, Tagger
-from tests.experiments.command import evaluate_and_load, reproduce, result
+from tests.experiments.command import Command, evaluate_and_load
 
 ROWS = tuple(row.name for row in TEXTURES1.rows)
 
@@ -80,8 +80,8 @@ def _registered():
 def folder(tmp_path_factory):
     """Where all rows have been run, of both tables."""
     place = tmp_path_factory.mktemp("classification")
-    assert reproduce(place, "tiny-textures1") == 0
-    assert reproduce(place, "tiny-textures2") == 0
+    assert Command(place, "tiny-textures1")() == 0
+    assert Command(place, "tiny-textures2")() == 0
     return place
 
 
@@ -99,7 +99,7 @@ def weights(place, row, table="tiny-textures1"):
 @pytest.mark.parametrize("table", ["tiny-textures1", "tiny-textures2"])
 def test_every_row_is_trained_to_its_end_and_scored(folder, table):
     for row in ROWS:
-        found = result(folder, table, row)
+        found = Command(folder, table).result(row)
         assert found["complete"], row
         # Two epochs of 60 / 20 steps, and where there is a first training as many before.
         assert found["steps"] == (12 if row.startswith("tagger") else 6)
@@ -117,7 +117,7 @@ def test_every_row_is_trained_to_its_end_and_scored(folder, table):
 def test_a_run_can_be_evaluated_and_loaded(row, kind, folder, capsys):
     scores, network = evaluate_and_load(folder / "runs" / "tiny-textures2" / "small" / f"{row}-0")
     assert isinstance(network, kind)
-    stored = result(folder, "tiny-textures2", row)["test"]
+    stored = Command(folder, "tiny-textures2").result(row)["test"]
     assert scores == {name: score for name, score in stored.items() if not name.startswith("ami_")}
     assert "classification error (%)" in capsys.readouterr().out
 
@@ -125,7 +125,7 @@ def test_a_run_can_be_evaluated_and_loaded(row, kind, folder, capsys):
 def test_a_first_training_can_be_evaluated_and_loaded(folder):
     scores, network = evaluate_and_load(folder / "runs" / "tiny-textures2" / "small" / "pretraining-0")
     assert isinstance(network, Tagger)
-    assert scores["ami_5"] == result(folder, "tiny-textures2", "tagger")["test"]["ami_5"]
+    assert scores["ami_5"] == Command(folder, "tiny-textures2").result("tagger")["test"]["ami_5"]
 
 
 def test_both_rows_of_tagger_go_on_from_one_first_training(folder):
@@ -133,7 +133,7 @@ def test_both_rows_of_tagger_go_on_from_one_first_training(folder):
     assert runs == sorted([*(f"{row}-0" for row in ROWS), "pretraining-0"])
     csv = list((folder / "runs" / "tiny-textures1" / "small" / "pretraining-0").rglob("metrics.csv"))
     assert len(csv) == 1  # a training that had nothing left to do logged nothing
-    first, second = (result(folder, "tiny-textures1", row)["test"] for row in ("tagger", "tagger-few"))
+    first, second = (Command(folder, "tiny-textures1").result(row)["test"] for row in ("tagger", "tagger-few"))
     assert first["ami_5"] == second["ami_5"]
     assert first["cost"] != second["cost"]
 
@@ -141,7 +141,7 @@ def test_both_rows_of_tagger_go_on_from_one_first_training(folder):
 def test_a_row_of_tagger_starts_from_what_was_learned_without_labels(folder, tmp_path, monkeypatch):
     """At a learning rate that moves nothing, the levels of the first training are still there in the end."""
     use_tagger(monkeypatch, {**SYSTEMS["tagger"], "optimizer": {"learning_rate": 1e-30}})
-    assert reproduce(tmp_path, "tiny-textures1", "--row=tagger") == 0
+    assert Command(tmp_path, "tiny-textures1")("--row=tagger") == 0
     learned, kept = weights(tmp_path, "pretraining"), weights(tmp_path, "tagger")
     name = "network.tag.mapping.input.projection.weight"
     assert torch.equal(kept[f"classifier.{name}"], learned[name])
@@ -154,17 +154,19 @@ def test_a_resumed_run_comes_to_the_same_numbers(row, parts, folder, tmp_path, e
     """Noise, first masks and batches are drawn by the epoch."""
     epoch_takes(minutes=2)
     for part in range(parts):
-        assert reproduce(tmp_path, "tiny-textures1", f"--row={row}", "--time-budget=1") == 0
-        assert result(tmp_path, "tiny-textures1", row)["complete"] == (part == parts - 1)
+        assert Command(tmp_path, "tiny-textures1")(f"--row={row}", "--time-budget=1") == 0
+        assert Command(tmp_path, "tiny-textures1").result(row)["complete"] == (part == parts - 1)
     resumed = weights(tmp_path, row)
     assert all(torch.equal(value, resumed[name]) for name, value in weights(folder, row).items())
-    assert result(folder, "tiny-textures1", row)["test"] == result(tmp_path, "tiny-textures1", row)["test"]
+    assert (
+        Command(folder, "tiny-textures1").result(row)["test"] == Command(tmp_path, "tiny-textures1").result(row)["test"]
+    )
 
 
 def test_a_first_training_that_is_cut_off_has_no_error_yet(tmp_path, epoch_takes):
     epoch_takes(minutes=2)
-    assert reproduce(tmp_path, "tiny-textures1", "--row=tagger", "--time-budget=1") == 0
-    found = result(tmp_path, "tiny-textures1", "tagger")
+    assert Command(tmp_path, "tiny-textures1")("--row=tagger", "--time-budget=1") == 0
+    found = Command(tmp_path, "tiny-textures1").result("tagger")
     assert (found["complete"], found["steps"]) == (False, 3)
     assert "ami_5" in found["test"]
     assert "classification_error" not in found["test"]
@@ -172,9 +174,9 @@ def test_a_first_training_that_is_cut_off_has_no_error_yet(tmp_path, epoch_takes
 
 def test_a_first_training_of_another_configuration_is_refused(tmp_path, monkeypatch, capsys, epoch_takes):
     epoch_takes(minutes=2)
-    assert reproduce(tmp_path, "tiny-textures1", "--row=tagger", "--time-budget=1") == 0
+    assert Command(tmp_path, "tiny-textures1")("--row=tagger", "--time-budget=1") == 0
     use_tagger(monkeypatch, tagger([12, 9, 6], [7]))
-    assert reproduce(tmp_path, "tiny-textures1", "--row=tagger", "--overwrite") == 2
+    assert Command(tmp_path, "tiny-textures1")("--row=tagger", "--overwrite") == 2
     said = capsys.readouterr().err
     assert "pretraining-0" in said
     assert "model.widths [12, 8, 6] there, [12, 9, 6] asked" in said
