@@ -102,7 +102,7 @@ def install(wheel, folder):
 def files():
     """Every file of the checkout that is not ignored."""
     if not (ROOT / ".git").exists():  # as in a source distribution, which may lie in somebody's repository
-        pytest.skip("needs a checkout with git, which tells its files from those that lie beside them")
+        pytest.skip("needs a checkout with git, which knows its files from those that lie beside them")
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return sorted({name for name in listed.split("\0") if name and (ROOT / name).exists()})

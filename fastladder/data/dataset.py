@@ -13,7 +13,7 @@ from fastladder.data.digits import Digits
 from fastladder.data.moving import PAPER, MovingDigits, occlude, optimal_reconstruction, render, trajectories
 
 UNLABELLED = -100
-"""The label of a digit whose class is not to be known: what `torch.nn.functional.cross_entropy` passes over."""
+"""The label of a digit whose class is not to be known, which `torch.nn.functional.cross_entropy` passes over."""
 
 
 class MovingDigitSequence(NamedTuple):
@@ -37,13 +37,13 @@ class OccludedMovingDigits(Dataset[MovingDigitSequence]):
 
     Where digits move is drawn once from the seed and is the same on every device. Frames are drawn when they are asked
     for, a whole batch at once, so 50,000 sequences take the memory of 50,000 digits. Works with
-    `torch.utils.data.DataLoader` as it stands, and `dataset[indices]` answers a batch without one.
+    `torch.utils.data.DataLoader` as it stands, and `dataset[indices]` is a batch without one.
 
     Args:
         digits: the images, of height and width `config.digit_size`.
         config: how they move and what hides them.
         seed: 0 or more.
-        labelled: (M,) bool, the digits whose label is told; missing means all.
+        labelled: (M,) bool, the digits whose label is known; missing means all.
         device: where the frames are made. Other than "cpu" only with a DataLoader that has no workers.
     """
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-GZIP = b"\x1f\x8b"  # how such a file begins; names do not tell, as browsers unpack what they fetch and keep the name
+GZIP = (
+    b"\x1f\x8b"  # how such a file begins; names are no sign of it, as browsers unpack what they fetch and keep the name
+)
 
 
 class DataError(ValueError):
@@ -16,7 +18,7 @@ class DataError(ValueError):
 
 
 def read_idx(path: str | Path) -> np.ndarray:
-    """Reads an idx file, gzip or plain as its content tells, as a writable array in native byte order.
+    """Reads an idx file, gzip or plain, as its content shows, as a writable array in native byte order.
 
     The format: two zero bytes, the code of the element type, the number of dimensions, each dimension as a big-endian
     uint32, then the elements, the last dimension varying fastest. Bytes are only ever read as numbers.

@@ -27,9 +27,9 @@ REMEDY = f"{NAME_A_FOLDER}, or have them downloaded (--download, download=True)"
 def mnist(folder: str | Path | None = None, *, download: bool = False) -> tuple[Digits, Digits]:
     """MNIST: the 60,000 digits for training and the 10,000 for testing, 28 x 28.
 
-    MNIST's own files are told by what they hold, wherever at or below `folder` they lie. Only where they are not all
-    found are other files of their names and shapes taken, with a warning, from a single folder that is not called like
-    another data set (such as FashionMNIST).
+    MNIST's own files are recognised by what they hold, wherever at or below `folder` they lie. Only where they are not
+    all found are other files of their names and shapes taken, with a warning, from a single folder that is not called
+    like another data set (such as FashionMNIST).
 
     Args:
         folder: where the four files lie, or a folder above: they are looked for in it and below it in folders called

@@ -1,7 +1,7 @@
 """Where people have MNIST: as the official page, torchvision or Kaggle lays it out, and beside other data.
 
-MNIST's own files are told by what they hold, wherever at or below the named folder they lie. Only where they are not
-all found are other files of their names taken, from a single folder that is not called like another data set.
+MNIST's own files are recognised by what they hold, wherever at or below the named folder they lie. Only where they are
+not all found are other files of their names taken, from a single folder that is not called like another data set.
 """
 
 import hashlib
@@ -107,7 +107,7 @@ def _files(folder: Path, seen: list[str]) -> Iterator[Path]:
 
 
 def _official(name: str) -> str:
-    """The official name of a file: Kaggle has a dot for the dash before idx. Whether it is gzip, its content tells."""
+    """The official name of a file: Kaggle has a dot for the dash before idx. Whether it is gzip, its content shows."""
     return name.removesuffix(".gz").replace(".idx", "-idx")
 
 

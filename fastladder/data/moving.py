@@ -72,7 +72,7 @@ def trajectories(count: int, config: MovingDigits, generator: torch.Generator) -
     Args:
         count: the number of sequences, N.
         config: the sizes.
-        generator: the source of chance; its state decides the outcome.
+        generator: its state decides the result.
 
     Returns:
         (N, frames, 2) int64, row and column, each from 0 to `config.margin`.

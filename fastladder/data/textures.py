@@ -63,7 +63,7 @@ def textured_digits(digits: Digits, count: int, objects: int, *, seed: int) -> G
 
     A texture is a random piece of one of `texture_bank`, a digit's ink the matte through which it is seen. A single
     digit stays where it is. Of two, one is moved two pixels left and up, the other right and down, what leaves the
-    image is lost, and chance says which is on top. Every digit is shown as often as any other, give or take one, at
+    image is lost, and a random one is on top. Every digit is shown as often as any other, give or take one, at
     each depth.
 
     Args:

@@ -11,7 +11,7 @@ def load(run: str | os.PathLike[str]) -> "nn.Module":
     """The trained network of a run of `fastladder train`, `demo` or `reproduce`, ready for use. No data is needed.
 
     Args:
-        run: the folder of a run, of which it is the checkpoint that `fastladder evaluate` and `reproduce` judge it by;
+        run: the folder of a run, for which the checkpoint is taken that `fastladder evaluate` and `reproduce` take;
             or the path of a checkpoint.
 
     Returns:

@@ -123,9 +123,9 @@ def user_path(value: str | None) -> str | None:
 
 
 def batch_limit(value: Any) -> int | float | None:
-    """Reads 1 as one batch and 1.0 as all of them. None of them is no training, and no number to judge one by.
+    """Reads 1 as one batch and 1.0 as all of them. Zero batches are refused: they are no training and no evaluation.
 
-    Lightning's own annotation, Union[int, float], does not: typing may answer Union[float, int] from its cache.
+    Lightning's own annotation, Union[int, float], does not: typing may return Union[float, int] from its cache.
     """
     if value is None:
         return None

@@ -69,7 +69,8 @@ class Experiment(Generic[Task, Data]):
 
         Raises:
             DataError: the data is missing or damaged.
-            RunError: a value is wrong, or says where MNIST is where there is none of it; the message names it.
+            RunError: a value is wrong, or an option of MNIST is given where the data is not made of it; the message
+                names it.
         """
         self.check_data_arguments(configuration, data_dir, download)
         with seeded(configuration["seed"]):

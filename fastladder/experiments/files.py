@@ -43,7 +43,7 @@ def write(path: Path, content: str | bytes | memoryview) -> None:
         if mode is None or stat.S_ISREG(mode):
             _replace(Path(os.path.realpath(path)), data, mode and stat.S_IMODE(mode))
         else:
-            path.write_bytes(data)  # by this name: that of an unnamed pipe below /proc is none that can be opened
+            path.write_bytes(data)  # by this name: that of an unnamed pipe below /proc cannot be opened
     except OSError as error:
         raise WriteError(f"{path}: cannot be written ({error.strerror})") from None
 

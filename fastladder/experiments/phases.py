@@ -31,7 +31,7 @@ class Phase:
         self.task, self.data = experiment.build(configuration, data_dir=attempt.data_dir, download=attempt.download)
 
     def train(self, minutes: float | None, *, validate: bool = True) -> bool:
-        """Trains, from the start or from where it was cut off. Answers whether it came to its end."""
+        """Trains, from the start or from where it was cut off. Returns whether it came to its end."""
         self.attempt.console.print(f"{self.folder.path.name}:", highlight=False)
         return train(
             self.task,

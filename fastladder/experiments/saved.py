@@ -90,10 +90,10 @@ def read_run(run: Path) -> SavedRun[Any, Any]:
     """Reads a run of any experiment; no code in it is executed.
 
     Args:
-        run: a checkpoint, or the folder of a run, for which the checkpoint stands that its experiment is judged by.
+        run: a checkpoint, or the folder of a run, for which the checkpoint is taken that represents it.
 
     Raises:
-        RunError: there is none, it is damaged, or it does not say of which experiment it is.
+        RunError: no such run exists, it is damaged, or it does not say of which experiment it is.
     """
     saved = _read(_any_checkpoint(run))
     if run.is_dir() and (path := RunFolder(run).representing(saved.experiment)) != saved.path:
@@ -125,7 +125,7 @@ def _any_checkpoint(run: Path) -> Path:
     """A checkpoint of a run, or the one that is meant.
 
     Raises:
-        RunError: there is none; the message says where below the folder there are any.
+        RunError: no checkpoint exists; the message says where below the folder there are any.
     """
     if run.is_file():
         return run

@@ -139,7 +139,7 @@ class Table:
         """The row of that name.
 
         Raises:
-            RunError: there is none; the message lists those that are there.
+            RunError: the table has no such row; the message lists its rows.
         """
         for row in self.rows:
             if row.name == name:

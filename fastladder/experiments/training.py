@@ -93,7 +93,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Reads a checkpoint of a run of fastladder; no code in it is executed.
 
     Raises:
-        RunError: there is none, it is damaged, or it is of something else.
+        RunError: no such checkpoint exists, it is damaged, or it is of something else.
     """
     if not path.is_file():
         raise RunError(f"{path}: no such checkpoint")
@@ -179,8 +179,8 @@ def train(
         Whether the training came to its end: it did not run out of time.
 
     Raises:
-        RunError: an option is wrong, the folder cannot be written, or its checkpoint cannot be resumed from. Nothing
-            was written. Or the disk is full; the message names the last good checkpoint.
+        RunError: an option is wrong, the folder cannot be written, or its checkpoint cannot be resumed from; then
+            nothing was written. Or the disk is full; the message then names the last good checkpoint.
         NonFiniteCostError: the cost became NaN or infinite; the message names the step and the last good checkpoint.
         KeyboardInterrupt: the training was interrupted; the last checkpoint is that of the last finished epoch.
     """

@@ -151,15 +151,15 @@ def test_fingerprint_is_of_the_labels_that_are_told(digits, labelled):
 @pytest.mark.parametrize("dataset_type", [OccludedMovingDigits, OptimalReconstructions])
 def test_labels_are_told_where_asked(dataset_type, digits, labelled, device):
     dataset = dataset_type(digits, SMALL, labelled=labelled, device=device)
-    told = dataset[:].label.cpu()
-    assert told.dtype == torch.int64
-    assert torch.equal(told[labelled], digits.labels[labelled])
-    assert (told[~labelled] == UNLABELLED).all()
+    known = dataset[:].label.cpu()
+    assert known.dtype == torch.int64
+    assert torch.equal(known[labelled], digits.labels[labelled])
+    assert (known[~labelled] == UNLABELLED).all()
     assert dataset[1].label == UNLABELLED
     (batch,) = DataLoader(dataset_type(digits, SMALL, labelled=labelled), batch_size=30)
-    assert torch.equal(batch.label, told)
+    assert torch.equal(batch.label, known)
     dataset.resample(1)
-    assert torch.equal(dataset[:].label.cpu(), told)
+    assert torch.equal(dataset[:].label.cpu(), known)
 
 
 def test_cross_entropy_passes_over_what_has_no_label():

@@ -218,7 +218,7 @@ def test_bundled_splits(record, objects):
     splits = texture_splits("bundled", objects, sizes)
     assert [part.images.shape for part in splits] == [(size, 20, 20) for size in sizes]
     assert [part.labels.shape for part in splits] == [(size, objects) for size in sizes]
-    # Moved ink is not lost, so the sorted ink of a digit tells it from others, wherever it is.
+    # Moved ink is not lost, so the sorted ink of a digit identifies it, wherever it is.
     batches = [record[:2], record[2:3], record[3:4]]  # the training images come in two chunks
     shown = [
         {tuple(ink) for _, mattes in batch for ink in mattes.flatten(2).sort(2).values.flatten(0, 1).tolist()}

@@ -14,7 +14,7 @@ from fastladder.models import rladder_small_digits
 
 @pytest.fixture
 def refused(capsys):
-    """Runs a command that must be refused, and answers the one line it says."""
+    """Runs a command that must be refused, and returns the one line it says."""
 
     def run(*arguments, code=2):
         capsys.readouterr()

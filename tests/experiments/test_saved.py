@@ -42,7 +42,7 @@ def case(kind, source):
 
 @pytest.fixture
 def save(tmp_path):
-    """Stores a checkpoint of a network with its initial weights, and answers these."""
+    """Stores a checkpoint of a network with its initial weights, and returns these."""
 
     def checkpoint(kind, source="bundled"):
         experiment, configuration = case(kind, source)
@@ -146,9 +146,9 @@ def test_evaluation_and_python_take_the_checkpoint_that_the_experiment_is_judged
     checkpoint = read_checkpoint(tmp_path / "last.ckpt")
     checkpoint["state_dict"] = {name: value + 1 for name, value in checkpoint["state_dict"].items()}
     torch.save(checkpoint, tmp_path / "best.ckpt")
-    judged = "best.ckpt" if kind == "RLadder" else "last.ckpt"
-    assert read_run(tmp_path).path == tmp_path / judged
-    expected, loaded = load(tmp_path / judged).state_dict(), load(tmp_path).state_dict()
+    name = "best.ckpt" if kind == "RLadder" else "last.ckpt"
+    assert read_run(tmp_path).path == tmp_path / name
+    expected, loaded = load(tmp_path / name).state_dict(), load(tmp_path).state_dict()
     assert all(torch.equal(value, loaded[key]) for key, value in expected.items())
 
 

@@ -118,7 +118,7 @@ def configuration(schedule, **data):
 
 
 def run(folder, configuration, *, validate=True, minutes=None):
-    """Trains, or goes on with what is there. Answers whether that came to its end."""
+    """Trains, or goes on with what is there. Returns whether that came to its end."""
     task, data = MOVING_DIGITS.build(configuration)
     folder, console = RunFolder(folder), Console(file=io.StringIO())
     return train(

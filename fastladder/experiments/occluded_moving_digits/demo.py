@@ -81,7 +81,7 @@ def run(options: Namespace, arguments: list[str], folder: RunFolder, console: Co
 
 
 def compare_backends(task: MovingDigitsTask, data: MovingDigitsData) -> dict[str, Any]:
-    """The time of a training step on the fused operators and on the reference, taking turns."""
+    """The time of a training step on the fused operators and on the reference, measured alternately."""
     batch = data.train[: data.batch_size]
     fused = backends.select_backend("lstm_gates", batch.observed.device, torch.float32)
     seconds = training_step_seconds(task.network.to(batch.observed.device), batch)

@@ -71,7 +71,7 @@ def plot_learning_curves(history: Sequence[dict[str, float]], path: Path) -> Non
         path: of the picture.
     """
     panels = {
-        "classification_error": ("classification error (%)", {"chance": lambda _: 90.0}),
+        "classification_error": ("classification error (%)", {"random guess": lambda _: 90.0}),
         "next_frame_error": (
             "next-frame error (mean square)",
             {

@@ -27,7 +27,7 @@ class Probe(nn.Module):
     """Reads the unoccluded next frame off the neurons that predict the observed one.
 
     A convolution, trained on the ground truth, reads the hidden layer u of the bottom decoder cell. No gradient reaches
-    the network, whose weights and running statistics stay as they are: the probe shows what is there.
+    the network, whose weights and running statistics stay as they are: the probe shows what the network knows.
 
     Args:
         network: predicts; its bottom decoder cell is a `fastladder.nn.ConvG3`.
@@ -68,7 +68,7 @@ class Probe(nn.Module):
 
 
 def train_probe(probe: Probe, data: MovingDigitsData, epochs: int, console: Console) -> float:
-    """Trains the readout with Adam. Answers its mean square error on the test sequences."""
+    """Trains the readout with Adam. Returns its mean square error on the test sequences."""
     optimizer = torch.optim.Adam(probe.readout.parameters(), 1e-2)
     data.setup("fit")
     for _ in track(range(epochs), "training the probe", console=console):

@@ -18,8 +18,8 @@ def training_step_seconds(
 ) -> dict[str, float]:
     """The median time of a training step, forward, backward and Adam, on each backend.
 
-    The backends take turns, so that whatever else the machine does falls on all of them. One round more goes first and
-    is not counted.
+    The backends are measured alternately, so that whatever else the machine does slows all of them. One round more goes
+    first and is not counted.
 
     Args:
         network: is copied; the original is not changed.

@@ -53,7 +53,7 @@ class MovingDigitsTask(Task):
         schedule: of the learning rate. "linear": it falls linearly to 0 over the run. "halving": it is halved when the
             validation error rises, as in the paper; see `HalvingSchedule`. A list: the rate of every epoch.
         least_learning_rate: the floor of "halving".
-        teacher_decay: of a Mean Teacher, which is also what is evaluated; None: there is none.
+        teacher_decay: of a Mean Teacher, which is then what is evaluated; None: there is no teacher.
         consistency_weight: of the consistency with the teacher in the cost, reached after a quarter of the run.
     """
 

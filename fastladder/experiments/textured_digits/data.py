@@ -32,7 +32,7 @@ def splits_of(
         download: fetch MNIST into that folder if it is not there.
 
     Raises:
-        ValueError: an argument is none of these; the message names it.
+        ValueError: an argument is out of range; the message names it.
     """
     if dataset not in DATASETS:
         raise ValueError(f"dataset: got {dataset!r}, needs one of {', '.join(DATASETS)}")

@@ -82,7 +82,7 @@ def test_no_hidden_label_reaches_a_batch(unlabelled, join_validation, sequences_
     options = {"unlabelled": unlabelled, "join_validation": join_validation, "sequences_per_digit": sequences_per_digit}
     data = data_at(labels=100, batch_size=20, **options)
     classes = data.digits.train.labels
-    told = {}
+    known = {}
     for epoch in range(2):
         data.trainer.current_epoch = epoch
         labels, _, indices = epoch_of(data)
@@ -90,9 +90,9 @@ def test_no_hidden_label_reaches_a_batch(unlabelled, join_validation, sequences_
         seen = labels != UNLABELLED
         assert torch.equal(labels[seen], classes[indices[seen]])
         digits = indices[seen] % (len(classes) // sequences_per_digit)
-        told.update(zip(digits.tolist(), labels[seen].tolist(), strict=True))
-    assert torch.tensor(list(told.values())).bincount().tolist() == 10 * [10]
-    assert max(told) < 1258  # the digits to learn from; those to validate come after
+        known.update(zip(digits.tolist(), labels[seen].tolist(), strict=True))
+    assert torch.tensor(list(known.values())).bincount().tolist() == 10 * [10]
+    assert max(known) < 1258  # the digits to learn from; those to validate come after
 
 
 def test_half_of_every_batch_has_labels():

@@ -52,14 +52,14 @@ def batch():
 
 
 @pytest.fixture
-def answers():
+def outputs():
     generator = torch.Generator().manual_seed(1)
     logits, prediction = torch.randn(5, 3, 10, generator=generator), torch.rand(5, 3, 1, 2, 2, generator=generator)
     return logits.requires_grad_(), prediction.requires_grad_()
 
 
-def test_sequences_without_a_label_count_for_the_prediction_only(batch, answers):
-    logits, prediction = answers
+def test_sequences_without_a_label_count_for_the_prediction_only(batch, outputs):
+    logits, prediction = outputs
     scores = costs_and_scores(logits, prediction, batch, 0.5)
     with_label = [0, 3]
     entropy = -sum(logits[n, -1].log_softmax(0)[batch.label[n]] for n in with_label) / 2
@@ -73,9 +73,9 @@ def test_sequences_without_a_label_count_for_the_prediction_only(batch, answers)
     assert all(prediction.grad[n, :-1].all() for n in range(5))
 
 
-def test_the_error_is_of_sequences_with_a_label(batch, answers):
-    logits = torch.zeros_like(answers[0])
+def test_the_error_is_of_sequences_with_a_label(batch, outputs):
+    logits = torch.zeros_like(outputs[0])
     logits[0, -1, 3] = 1
-    for answer, percent in ((7, 0.0), (6, 50.0)):
-        logits[3, -1] = torch.eye(10)[answer]
+    for digit, percent in ((7, 0.0), (6, 50.0)):
+        logits[3, -1] = torch.eye(10)[digit]
         assert costs_and_scores(logits, None, batch, 1.0)["classification_error"] == percent

@@ -217,13 +217,13 @@ def test_the_consistency_is_ramped_up_over_a_quarter_of_the_run(step, ramp, make
     task.log_dict = lambda scores, **_: logged.update(scores)
     cost = task.training_step(batch, 0)
 
-    output, answer = task.network(batch.observed), task.teacher(batch.observed)
-    disagreement = consistency(output.logits[:, -1], answer.logits[:, -1])
+    output, of_teacher = task.network(batch.observed), task.teacher(batch.observed)
+    disagreement = consistency(output.logits[:, -1], of_teacher.logits[:, -1])
     assert disagreement > 1e-3
     expected = costs_and_scores(output.logits, output.prediction, batch, 0.1)["cost"] + 30 * ramp * disagreement
     torch.testing.assert_close(cost, expected)
     torch.testing.assert_close(logged["train/consistency"], disagreement.detach())
-    assert not answer.logits.requires_grad
+    assert not of_teacher.logits.requires_grad
 
 
 def test_unlabelled_sequences_teach_by_prediction_and_consistency(make_task, batch):

@@ -63,9 +63,9 @@ def test_two_different_digits_have_a_target_of_a_half_each():
 
 
 def test_errors_are_in_percent_and_of_two_digits_the_top_2_error():
-    answer = torch.eye(10)[[1, 2, 3, 4]] + 0.5 * torch.eye(10)[[5, 6, 7, 8]]
-    assert classification_error(answer, torch.tensor([[1], [2], [7], [4]])) == 25
-    assert classification_error(answer, torch.tensor([[1, 5], [6, 0], [9, 9], [4, 4]])) == pytest.approx(37.5)
+    probabilities = torch.eye(10)[[1, 2, 3, 4]] + 0.5 * torch.eye(10)[[5, 6, 7, 8]]
+    assert classification_error(probabilities, torch.tensor([[1], [2], [7], [4]])) == 25
+    assert classification_error(probabilities, torch.tensor([[1, 5], [6, 0], [9, 9], [4, 4]])) == pytest.approx(37.5)
 
 
 @pytest.mark.parametrize("digits", [1, 2])
@@ -101,21 +101,21 @@ def test_tagger_weighs_denoising_of_the_unlabelled_and_classes_of_the_labelled_i
     costs = classifier.costs(batch)
     torch.manual_seed(1)
     labelled, unlabelled = classifier.network(batch.image), classifier.network(batch.unlabelled)
-    told = cross_entropy(labelled.log_probabilities[-1], batch.label)
-    torch.testing.assert_close(costs["cross_entropy"], told)
-    torch.testing.assert_close(costs["cost"], unlabelled.cost + 0.3 * told)
+    expected = cross_entropy(labelled.log_probabilities[-1], batch.label)
+    torch.testing.assert_close(costs["cross_entropy"], expected)
+    torch.testing.assert_close(costs["cost"], unlabelled.cost + 0.3 * expected)
     torch.manual_seed(1)
     alone = classifier.costs(batch._replace(unlabelled=None))
-    torch.testing.assert_close(alone["cost"], labelled.cost + 0.3 * told)
+    torch.testing.assert_close(alone["cost"], labelled.cost + 0.3 * expected)
 
 
 def test_tagger_is_tested_on_images_as_they_are_with_more_iterations():
     classifier, image = make_tagger(test_iterations=3), torch.rand(5, *SHAPE)
     torch.manual_seed(1)
-    answer = classifier(image)  # a network in training corrupts what it is not told to leave alone
+    log_probabilities = classifier(image)  # a network in training corrupts its input unless it is asked not to
     torch.manual_seed(1)
     output = classifier.network(image, corrupt=False, iterations=3)
-    torch.testing.assert_close(answer, output.log_probabilities[2])
+    torch.testing.assert_close(log_probabilities, output.log_probabilities[2])
 
 
 def test_the_baselines_have_the_layers_of_the_paper():
