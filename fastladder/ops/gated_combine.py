@@ -57,6 +57,21 @@ def combine_g1(
     checks.check_option("norm", norm, checks.NORMS)
     checks.check_flag("squash_gate", squash_gate)
     checks.check_eps(eps)
+    return _run_g1(projection, lateral, gate, content, gain, bias, norm, squash_gate, eps)
+
+
+def _run_g1(
+    projection: Tensor,
+    lateral: Tensor,
+    gate: Tensor,
+    content: Tensor,
+    gain: Tensor | None,
+    bias: Tensor | None,
+    norm: str,
+    squash_gate: bool,
+    eps: float,
+) -> Tensor:
+    """`combine_g1` of arguments that have been checked."""
     backend = select_backend(FAMILY, projection.device, projection.dtype)
     if backend == "reference":
         return reference.combine_g1(
@@ -230,4 +245,4 @@ def ladder_combine(lateral: Tensor, top: Tensor, weights: Tensor, *, squash_gate
     checks.check_flag("squash_gate", squash_gate)
     content, gate = weights.split(5)
     (top,) = in_layout_of(lateral, top)
-    return combine_g1(top, lateral, gate, content, norm="none", squash_gate=squash_gate)
+    return _run_g1(top, lateral, gate, content, None, None, "none", squash_gate, 0.0)
