@@ -1,6 +1,7 @@
 """Options of a training that others make void. To give one on the command line is an error: it would change nothing."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import yaml
@@ -53,7 +54,7 @@ def check_effects(options: Namespace, arguments: Sequence[str], voids: Sequence[
 def given_options(arguments: Sequence[str]) -> set[str]:
     """The names of the options on a command line, also of those that came together, as in --model '{init: ladder}'."""
     given = set()
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in pairwise([*arguments, ""]):
         name, equals, value = argument.partition("=")
         given.add(name)
         if name in ("--data", "--model", "--trainer"):

@@ -5,7 +5,7 @@ from lightning.pytorch import Trainer
 
 from fastladder.cli import main
 from fastladder.experiments.configuration import make_parser, parse
-from fastladder.experiments.effects import OF_TRAINER
+from fastladder.experiments.effects import OF_TRAINER, given_options
 from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS, VOIDS
 
 
@@ -79,3 +79,26 @@ def test_every_option_is_one_and_is_not_void_by_default():
         assert all(option in parser.format_help() for option in void.options)
     options = parse(parser, ["--model.schedule=halving", "--model.teacher_decay=0.9"])
     assert not any(void.without_effect(options) for void in (*VOIDS, *OF_TRAINER))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [
+        ([], set()),
+        (["--resume"], {"--resume"}),
+        (
+            ["--model", "{init: ladder}", "--data={source: mnist}"],
+            {"--model", "--model.init", "{init: ladder}", "--data", "--data.source"},
+        ),
+    ],
+)
+def test_the_options_that_were_given(arguments, given):
+    assert given_options(arguments) == given
+
+
+@pytest.mark.parametrize("command", ["demo", "train"])
+def test_a_command_needs_no_options(command, monkeypatch, tmp_path):
+    """As `make demo` calls it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Trainer, "fit", lambda *arguments, **options: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert main([command]) == 130
