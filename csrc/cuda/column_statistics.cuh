@@ -37,16 +37,16 @@ __device__ __forceinline__ void add_rows(const T* source, int64_t stride, int64_
 // projection.
 template <int V, class T>
 __global__ void __launch_bounds__(threads) column_moments_kernel(const __grid_constant__ StatisticsCall<T> call) {
-  const NormGroups& groups = call.groups;
+  const NormGroups& norm_groups = call.norm_groups;
   const int64_t column = (int64_t(blockIdx.x) * warp + threadIdx.x % warp) * V, segment = blockIdx.y;
-  const int64_t rows = groups.length(segment);
-  const T* source = call.projection(blockIdx.z) + segment * groups.segment * groups.stride + column;
-  const bool active = column < groups.count;
+  const int64_t rows = norm_groups.length(segment);
+  const T* source = call.projection(blockIdx.z) + segment * norm_groups.segment * norm_groups.stride + column;
+  const bool active = column < norm_groups.count;
   Moments<float> moments[V];
 #pragma unroll
   for (int v = 0; v < V; ++v) moments[v] = {0.0f, 0.0f, 0.0f};
   for (int64_t row = threadIdx.x / warp; active && row < rows; row += rows_at_once * warps)
-    add_rows<V>(source + row * groups.stride, warps * groups.stride, divide_up(rows - row, warps), moments);
+    add_rows<V>(source + row * norm_groups.stride, warps * norm_groups.stride, divide_up(rows - row, warps), moments);
   __shared__ Moments<float> shared[V][threads];
 #pragma unroll
   for (int v = 0; v < V; ++v) shared[v][threadIdx.x] = moments[v];

@@ -47,12 +47,12 @@ __device__ __forceinline__ void add_norm_sums(
 #pragma unroll
       for (int j = 0; j < J; ++j) {
         const Affine<L> affine = coefficients.affine(j, q);
-        const int group = j * norm_groups + (norm_groups == 1 ? 0 : q);
+        const int norm_group = j * norm_groups + (norm_groups == 1 ? 0 : q);
 #pragma unroll
         for (int v = 0; v < step; ++v) {
           const float grad = affine.scale.values[v % L] * grad_a[q][v];
-          sums[group] += grad;
-          sums[J * norm_groups + group] += grad * affine.xhat(inputs.projection(j, q, first + v), v);
+          sums[norm_group] += grad;
+          sums[J * norm_groups + norm_group] += grad * affine.xhat(inputs.projection(j, q, first + v), v);
         }
       }
   }
@@ -88,9 +88,9 @@ struct LayerMeans {
   float inverse_size;
 
   __device__ __forceinline__ void operator()(int64_t sample, int64_t i, float sum) const {
-    const int64_t j = i / norm_groups % count, group = i % norm_groups;
+    const int64_t j = i / norm_groups % count, norm_group = i % norm_groups;
     float* target = i < count * norm_groups ? means.mean_grad : means.mean_grad_xhat;
-    target[(j * batch + first_sample + sample) * norm_groups + group] = sum * inverse_size;
+    target[(j * batch + first_sample + sample) * norm_groups + norm_group] = sum * inverse_size;
   }
 };
 

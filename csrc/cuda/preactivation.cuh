@@ -80,9 +80,9 @@ struct Coefficients {
     if (problem.norm == Norm::batch)
       return {of_channels(first, j * Cell::parts + q), of_channels(second, j * Cell::parts + q)};
     if (problem.norm == Norm::layer) {
-      const int64_t group = problem.norm_group(j, sample, q);
-      missing_first = __ldg(first + group);
-      missing_second = __ldg(second + group);
+      const int64_t norm_group = problem.norm_group(j, sample, q);
+      missing_first = __ldg(first + norm_group);
+      missing_second = __ldg(second + norm_group);
     }
     return {broadcast<L>(missing_first), broadcast<L>(missing_second)};
   }
