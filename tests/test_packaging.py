@@ -59,9 +59,14 @@ from dataclasses import replace
 from fastladder.cli import main
 from fastladder.experiments.tables import Scale
 from fastladder.experiments.shapes import tables
-size = tables.scale_of((20, 5, 8), {"widths": [12, 8, 6], "learning_rate": 1e-3}, max_epochs=1, accelerator="cpu")
-size["data"]["batch_size"] = 5
-tables.TABLE1 = replace(tables.TABLE1, scales={"small": Scale("Hardly anything.", size)})
+shared = {
+    "data": {"dataset": "shapes", "sizes": [20, 5, 8], "batch_size": 5},
+    "model": {"widths": [12, 8, 6], "learning_rate": 1e-3},
+    "trainer": {"max_epochs": 1, "accelerator": "cpu"},
+    "test": {"groups": 4, "objects": 3, "iterations": 5},
+}
+rows = {"layer": {"model": {"norm": "layer"}}}
+tables.TABLE1 = replace(tables.TABLE1, scales={"small": Scale("Hardly anything.", shared, rows)})
 sys.exit(main(["reproduce", "tagger-table1", "--row=layer"]))
 """
 
