@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.autograd import forward_ad
 
 from fastladder import extension
@@ -178,6 +179,20 @@ def needs_reference() -> bool:
         return True
     # ONNX export traces or exports, which is checked first, as its own query takes longer than some operators.
     return (torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None) and _exports_to_onnx()
+
+
+def keeps_modules_as_written(tensor: Tensor) -> bool:
+    """Whether modules call their submodules one by one in the layout that they are given, as their equations read.
+
+    They do on the reference backend and in code that is compiled, traced or exported. Else they may join convolutions
+    and choose the memory layout.
+
+    Args:
+        tensor: the activation, by which the backend is chosen.
+    """
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        return True
+    return select_backend("convolution", tensor.device, tensor.dtype) == "reference"
 
 
 def _exports_to_onnx() -> bool:

@@ -8,16 +8,18 @@ from torch import Tensor
 from fastladder.nn.checks import check_sizes
 from fastladder.nn.conv_lstm_cell import ConvLSTMCell
 from fastladder.nn.convolution import Sizes, odd_kernel_size
+from fastladder.nn.layout import channels_last, is_channels_last, prefers_channels_last
 from fastladder.nn.lstm_cell import State
 from fastladder.nn.recurrent_layers import RecurrentLayers, run_steps
+from fastladder.nn.untouched import is_untouched
 
 
 class ConvLSTM(RecurrentLayers):
     r"""A stack of convolutional LSTM layers over a sequence, like `torch.nn.LSTM` with spatial dimensions.
 
-    Each layer calls its :class:`ConvLSTMCell` at every time step, with that step's input and state. The projections of
-    the input are computed for all time steps at once, except where a cell has been wrapped or replaced. The submodules
-    of the cells have the endings of `torch.nn.LSTM`'s parameters as names: l0, l0_reverse, l1.
+    Each layer calls its :class:`ConvLSTMCell` at every time step, with that step's input and state. Inside it works in
+    the memory layout in which convolutions are fastest. The submodules of the cells have the endings of
+    `torch.nn.LSTM`'s parameters as names: l0, l0_reverse, l1.
 
     Args:
         input_size: channels of the input.
@@ -80,5 +82,12 @@ class ConvLSTM(RecurrentLayers):
         self, cell: Any, data: Tensor, batch_sizes: list[int], state: State | None, *, reverse: bool
     ) -> tuple[Tensor, State]:
         # A wrapper of the cell, such as sharding, may provide the weights only while the cell is called.
-        projection = cell.input_projection(data) if type(cell) is ConvLSTMCell else None
-        return run_steps(cell, data, batch_sizes, state, reverse=reverse, projection=projection)
+        joined = cell.join_weights(data) if is_untouched(cell, ConvLSTMCell) else None
+        options = {} if joined is None else {"joined_weight": joined}
+        return run_steps(cell, data, batch_sizes, state, reverse=reverse, **options)
+
+    def _run(self, data: Tensor, batch_sizes: list[int], state: State | None) -> tuple[Tensor, State]:
+        if is_channels_last(data) or not prefers_channels_last(data):
+            return super()._run(data, batch_sizes, state)
+        output, (hidden, cell) = super()._run(channels_last(data), batch_sizes, state)
+        return output.contiguous(), (hidden.contiguous(), cell.contiguous())

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from fastladder.nn.checks import check_sizes
+from fastladder.nn.convolution1d import Conv1d, ConvTranspose1d
 
-CONVOLUTIONS: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-TRANSPOSED: dict[int, type[nn.Module]] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+CONVOLUTIONS: dict[int, type[nn.Module]] = {1: Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED: dict[int, type[nn.Module]] = {1: ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 
 Sizes = int | Sequence[int]
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from fastladder import ops
 from fastladder.nn.checks import check_beside, check_features, check_size, check_state
+from fastladder.nn.joined_convolution import JoinedWeight
 from fastladder.nn.preactivation import Preactivation
 from fastladder.nn.reset import fill, reset_children
 from fastladder.nn.zero import with_zero_gradients, zero_state
@@ -45,7 +46,7 @@ class GatedCell(nn.Module):
         state: State | None = None,
         feedback: Tensor | None = None,
         step: int = 0,
-        projection: Tensor | None = None,
+        joined_weight: JoinedWeight | None = None,
     ) -> State:
         """One time step.
 
@@ -54,8 +55,7 @@ class GatedCell(nn.Module):
             state: hidden and cell, each (N, hidden_size, *S'), where S' is S divided by the stride; missing means zero.
             feedback: (N, feedback_size, *S'); missing means zero.
             step: the time step, for the running statistics of norm "batch".
-            projection: the output of `input_projection` for this input, where it has been computed for several time
-                steps at once.
+            joined_weight: what `join_weights` returned, where several time steps share it.
 
         Returns:
             the new hidden and cell, each (N, hidden_size, *S'). Under autocast the cell is float32.
@@ -67,25 +67,42 @@ class GatedCell(nn.Module):
         state = check_state(state)
         if feedback is not None and self.feedback_projection is None:
             raise ValueError("feedback: got a tensor, needs None since feedback_size is 0")
-        projected = self.input_projection(input) if projection is None else projection
-        hidden, cell = (None, zero_state(projected, self.hidden_size)) if state is None else state
-        projections = [projected, self._project("state[0]", hidden, self.hidden_projection, projected)]
-        if self.feedback_projection is not None:
-            projections.append(self._project("feedback", feedback, self.feedback_projection, projected))
+        hidden, cell = (None, None) if state is None else state
+        projections = self._project_all(input, hidden, feedback, joined_weight)
+        leader = projections[0]
+        assert leader is not None
+        if cell is None:
+            cell = zero_state(leader, self.hidden_size)
         # The cell may have a wider dtype than the weights, as under autocast.
         check_features("state[1]", cell, self.hidden_size, self.dims)
-        check_beside("state[1]", cell, projected)
+        check_beside("state[1]", cell, leader)
         present = [p for p in projections if p is not None]
-        modules = (self.hidden_projection, self.feedback_projection)
-        unused = [
-            module for module, p in zip(modules, projections[1:], strict=False) if module is not None and p is None
-        ]
+        optional = ((self.hidden_projection, hidden), (self.feedback_projection, feedback))
+        unused = [module for module, value in optional if module is not None and value is None]
 
         def gates(*, bias: Tensor | None, **normalization: Any) -> State:
-            bias = with_zero_gradients(bias, projected, unused)
+            bias = with_zero_gradients(bias, leader, unused)
             return ops.lstm_gates(present, cell, bias=bias, **normalization)
 
         return self.preactivation(projections, gates, step)
+
+    def join_weights(self, input: Tensor) -> JoinedWeight | None:
+        """The weights of input and hidden state side by side, where one projection of both does for two; else None.
+
+        Args:
+            input: of a time step, or any with its dtype, device and memory layout.
+        """
+        return None
+
+    def _project_all(
+        self, input: Tensor, hidden: Tensor | None, feedback: Tensor | None, joined_weight: JoinedWeight | None
+    ) -> list[Tensor | None]:
+        """The projections of input, hidden state and feedback; None for what is missing."""
+        projected = self.input_projection(input)
+        projections = [projected, self._project("state[0]", hidden, self.hidden_projection, projected)]
+        if self.feedback_projection is not None:
+            projections.append(self._project("feedback", feedback, self.feedback_projection, projected))
+        return projections
 
     def _project(self, name: str, tensor: Tensor | None, projection: nn.Module, like: Tensor) -> Tensor | None:
         """The projection of the hidden state or the feedback; None where it is missing."""

@@ -170,7 +170,7 @@ class RecurrentLayers(nn.Module):
                 output, final = self.run_cell(cell, data, batch_sizes, initial, reverse=direction == "_reverse")
                 outputs.append(output)
                 finals.append(final)
-            data = torch.cat(outputs, dim=1)
+            data = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
         return data, (torch.stack([hidden for hidden, _ in finals]), torch.stack([cell for _, cell in finals]))
 
     def _check_state(self, state: State | None, batch: int) -> None:
@@ -209,28 +209,35 @@ def run_steps(
     state: State | None,
     *,
     reverse: bool,
-    projection: Tensor | None = None,
+    **options: Any,
 ) -> tuple[Tensor, State]:
     """Calls a cell at every time step; see `RecurrentLayers.run_cell` for arguments and results.
 
     Args:
-        projection: the output of the cell's `input_projection` for `data`, where it has been computed for all steps.
+        options: for every call of the cell.
     """
     inputs = data.split(batch_sizes)
-    options: list[dict[str, Tensor]] = [{}] * len(inputs)
-    if projection is not None:
-        options = [{"projection": part} for part in projection.split(batch_sizes)]
-    steps = list(zip(inputs, options, strict=True))
     outputs = []
-    for step, (input, option) in enumerate(reversed(steps) if reverse else steps):
-        batch = input.shape[0]
-        before = None if state is None else (state[0][:batch], state[1][:batch])
-        hidden, new_cell = cell(input, before, step=step, **option)
-        outputs.append(hidden)
-        if batch < batch_sizes[0]:
-            zeros = hidden.new_zeros(batch_sizes[0] - batch, *hidden.shape[1:])
-            waiting = (zeros, zeros) if state is None else (state[0][batch:], state[1][batch:])
-            hidden, new_cell = torch.cat([hidden, waiting[0]]), torch.cat([new_cell, waiting[1]])
-        state = (hidden, new_cell)
+    for step, input in enumerate(reversed(inputs) if reverse else inputs):
+        running, waiting = _divide(state, input.shape[0])
+        after: State = cell(input, running, step=step, **options)
+        outputs.append(after[0])
+        state = after if input.shape[0] == batch_sizes[0] else _join(after, waiting, batch_sizes[0])
     assert state is not None
     return torch.cat(outputs[::-1] if reverse else outputs), state
+
+
+def _divide(state: State | None, batch: int) -> tuple[State | None, State | None]:
+    """The states of the first samples, which a time step has, and of those that have ended or not begun."""
+    if state is None or batch == state[0].shape[0]:
+        return state, None
+    return (state[0][:batch], state[1][:batch]), (state[0][batch:], state[1][batch:])
+
+
+def _join(state: State, waiting: State | None, batch: int) -> State:
+    """The state of all samples, of which the waiting ones may not have begun."""
+    hidden, cell = state
+    if waiting is None:
+        zeros = hidden.new_zeros(batch - hidden.shape[0], *hidden.shape[1:])
+        waiting = (zeros, zeros)
+    return torch.cat([hidden, waiting[0]]), torch.cat([cell, waiting[1]])

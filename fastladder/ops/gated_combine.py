@@ -8,7 +8,7 @@ from torch import Tensor
 from fastladder import reference
 from fastladder.backends import select_backend
 from fastladder.ops import checks
-from fastladder.ops.registration import empty_like_layout, empty_statistics, in_layout_of, namespace, operator
+from fastladder.ops.registration import empty_like_layout, empty_statistics, fused, in_layout_of, operator
 
 FAMILY = "gated_combine"
 
@@ -77,7 +77,7 @@ def _run_g1(
         return reference.combine_g1(
             projection, lateral, gate, content, gain=gain, bias=bias, norm=norm, squash_gate=squash_gate, eps=eps
         )
-    return namespace(backend).combine_g1(projection, lateral, gate, content, gain, bias, norm, squash_gate, eps)[0]
+    return fused(backend).combine_g1(projection, lateral, gate, content, gain, bias, norm, squash_gate, eps)[0]
 
 
 @operator(outputs=1, activations=2)
@@ -136,7 +136,7 @@ def combine_g2(
     backend = select_backend(FAMILY, top.device, top.dtype)
     if backend == "reference":
         return reference.combine_g2(top, lateral, weights, gain=gain, bias=bias, norm=norm, eps=eps)
-    return namespace(backend).combine_g2(top, lateral, weights, gain, bias, norm, eps)[0]
+    return fused(backend).combine_g2(top, lateral, weights, gain, bias, norm, eps)[0]
 
 
 @operator(outputs=1, activations=2)
@@ -183,7 +183,7 @@ def combine_g3_hidden(
     backend = select_backend(FAMILY, top.device, top.dtype)
     if backend == "reference":
         return reference.combine_g3_hidden(top, lateral, gain=gain, bias=bias, norm=norm, eps=eps)
-    return namespace(backend).combine_g3_hidden(top, lateral, gain, bias, norm, eps)[0]
+    return fused(backend).combine_g3_hidden(top, lateral, gain, bias, norm, eps)[0]
 
 
 @operator(outputs=1, activations=2)
@@ -212,7 +212,7 @@ def combine_g3(projections: Tensor) -> Tensor:
     backend = select_backend(FAMILY, projections.device, projections.dtype)
     if backend == "reference":
         return reference.combine_g3(projections)
-    return namespace(backend).combine_g3(projections)
+    return fused(backend).combine_g3(projections)
 
 
 @operator(outputs=1, activations=1)

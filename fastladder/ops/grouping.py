@@ -13,7 +13,7 @@ from torch import Tensor
 from fastladder import reference
 from fastladder.backends import select_backend
 from fastladder.ops import checks
-from fastladder.ops.registration import namespace, operator, statistics_dtype
+from fastladder.ops.registration import fused, operator, statistics_dtype
 
 FAMILY = "grouping"
 DELTAS = ("residual", "weighted", "gradient")
@@ -51,7 +51,7 @@ def group_evidence(
     backend = select_backend(FAMILY, mean.device, mean.dtype)
     if backend == "reference":
         return reference.group_evidence(noisy, mean, mask, total, 0.0, delta=delta)
-    return namespace(backend).group_evidence(noisy, mean, mask, total, delta)
+    return fused(backend).group_evidence(noisy, mean, mask, total, delta)
 
 
 @operator(outputs=2, activations=3, keeps_layout=False, noise_variance=0.0)
@@ -82,7 +82,7 @@ def group_evidence_bernoulli(
     backend = select_backend(FAMILY, probability.device, probability.dtype)
     if backend == "reference":
         return reference.group_evidence_bernoulli(noisy, probability, mask, flip_probability)
-    return namespace(backend).group_evidence_bernoulli(noisy, probability, mask, flip_probability)
+    return fused(backend).group_evidence_bernoulli(noisy, probability, mask, flip_probability)
 
 
 @operator(outputs=2, activations=3, keeps_layout=False)
@@ -116,7 +116,7 @@ def group_features(
     backend = select_backend(FAMILY, mean.device, mean.dtype)
     if backend == "reference":
         return reference.group_features(noisy, mean, mask, total, 0.0, delta=delta)
-    return namespace(backend).group_features(noisy, mean, mask, total, delta)
+    return fused(backend).group_features(noisy, mean, mask, total, delta)
 
 
 @operator(outputs=1, activations=3, keeps_layout=False, noise_variance=0.0)
@@ -140,7 +140,7 @@ def group_features_bernoulli(noisy: Tensor, probability: Tensor, mask: Tensor, f
     backend = select_backend(FAMILY, probability.device, probability.dtype)
     if backend == "reference":
         return reference.group_features_bernoulli(noisy, probability, mask, flip_probability)
-    return namespace(backend).group_features_bernoulli(noisy, probability, mask, flip_probability)
+    return fused(backend).group_features_bernoulli(noisy, probability, mask, flip_probability)
 
 
 @operator(outputs=1, activations=3, keeps_layout=False)
@@ -172,7 +172,7 @@ def group_mixture_nll(
     backend = select_backend(FAMILY, mean.device, mean.dtype)
     if backend == "reference":
         return reference.group_mixture_nll(target, mean, mask_logits, variance)
-    return namespace(backend).group_mixture_nll(target, mean, mask_logits, variance)
+    return fused(backend).group_mixture_nll(target, mean, mask_logits, variance)
 
 
 @operator(outputs=2, activations=3, keeps_layout=False)
@@ -200,7 +200,7 @@ def group_mixture_nll_bernoulli(target: Tensor, logits: Tensor, mask_logits: Ten
     backend = select_backend(FAMILY, logits.device, logits.dtype)
     if backend == "reference":
         return reference.group_mixture_nll_bernoulli(target, logits, mask_logits)
-    return namespace(backend).group_mixture_nll_bernoulli(target, logits, mask_logits)
+    return fused(backend).group_mixture_nll_bernoulli(target, logits, mask_logits)
 
 
 @operator(outputs=2, activations=3, keeps_layout=False)

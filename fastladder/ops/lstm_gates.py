@@ -7,7 +7,7 @@ from torch import Tensor
 from fastladder import reference
 from fastladder.backends import select_backend
 from fastladder.ops import checks
-from fastladder.ops.registration import empty_like_layout, empty_statistics, namespace, operator
+from fastladder.ops.registration import empty_like_layout, empty_statistics, fused, operator
 
 
 def lstm_gates(
@@ -57,7 +57,7 @@ def lstm_gates(
     backend = select_backend("lstm_gates", cell.device, ps[0].dtype)
     if backend == "reference":
         return reference.lstm_gates(ps, cell, gain=gain, bias=bias, norm=norm, eps=eps)
-    return namespace(backend).lstm_gates(ps, cell, gain, bias, norm, eps)[:2]
+    return fused(backend).lstm_gates(ps, cell, gain, bias, norm, eps)[:2]
 
 
 @operator(outputs=2, activations=2)

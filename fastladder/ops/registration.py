@@ -16,6 +16,7 @@ reference (`_reference_gradients`).
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -23,8 +24,8 @@ from torch import Tensor
 
 from fastladder import reference
 from fastladder.backends import needs_reference
+from fastladder.ops.eager import Argument, eager_call, run_below_autograd
 
-Argument = Any  # a tensor, a list of tensors, None or an option
 KINDS = {"Tensor": "tensor", "Optional[Tensor]": "tensor", "List[Tensor]": "list"}  # of arguments, from the schema
 
 
@@ -56,9 +57,19 @@ def operator(
     return declare
 
 
+EAGER: dict[str, Any] = {"fastladder": SimpleNamespace(), "fastladder_triton": SimpleNamespace()}
+
+
 def namespace(backend: str) -> Any:
     """Where the operators of backend "native" or "triton" are registered."""
     return torch.ops.fastladder if backend == "native" else torch.ops.fastladder_triton
+
+
+def fused(backend: str) -> Any:
+    """The operators of backend "native" or "triton" as they are called: in code that is compiled, as registered."""
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        return namespace(backend)
+    return EAGER["fastladder" if backend == "native" else "fastladder_triton"]
 
 
 def channels_last(tensor: Tensor) -> bool:
@@ -140,7 +151,7 @@ def _attach(namespace: str, op: Operator) -> None:
                 arguments.append(next(saved if kind == "tensor" else options))
         if torch.is_grad_enabled() or needs_reference() or _are_batched(gradients):
             return _reference_gradients(op, dict(zip(names, arguments, strict=True)), gradients[: op.outputs])
-        results = run_backward(*gradients[: op.outputs], *arguments, *saved)
+        results = run_below_autograd(run_backward, *gradients[: op.outputs], *arguments, *saved)
         results = iter((results,) if isinstance(results, Tensor) else results)
         results = [next(results) if kind != "option" else None for kind in kinds]
         return tuple(None if a is None else result for a, result in zip(arguments, results, strict=True))
@@ -164,6 +175,7 @@ def _attach(namespace: str, op: Operator) -> None:
     torch.library.register_fake(name, op.fake)
     torch.library.register_fake(f"{name}_backward", fake_backward)
     torch.library.register_autograd(name, backward, setup_context=setup_context)
+    setattr(EAGER[namespace], op.name, eager_call(run, setup_context, backward, kinds))
     torch.library.register_autograd(f"{name}_backward", _no_second_derivative(op.name))
 
 

@@ -119,7 +119,8 @@ def test_compiles_without_a_graph_break(module, training):
     torch.autograd.backward(tensors(outputs), cotangents)
     torch.autograd.backward(tensors(needed), cotangents)
     for ours, theirs in zip(network.parameters(), reference.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad)
+        # Compiled modules call every convolution, others may join them, which adds the products in another order.
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=2e-5, atol=1e-5)
     assert_same(list(network.buffers()), list(reference.buffers()))
 
 
