@@ -4,15 +4,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from fastladder.backends import keeps_modules_as_written
 from fastladder.nn.checks import check_beside, check_features, check_sizes
 from fastladder.nn.convolution import Sizes, convolution, odd_kernel_size
-from fastladder.nn.joined_convolution import JoinedWeight, join_weights, joined_convolution
+from fastladder.nn.layout import like_layout
 from fastladder.nn.lstm_cell import GatedCell
 from fastladder.nn.preactivation import Preactivation
 from fastladder.nn.untouched import keeps_size
 from fastladder.ops.checks import autocast_dtype
+
+CONVOLVE = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 
 
 class ConvLSTMCell(GatedCell):
@@ -76,14 +79,17 @@ class ConvLSTMCell(GatedCell):
         self.preactivation = Preactivation(count, gates, norm=norm, bias=bias, steps=steps, **factory)
         self.reset_parameters()
 
-    def join_weights(self, input: Tensor) -> JoinedWeight | None:
-        """The weights of input and hidden state side by side, in the layout of the input and under autocast its dtype.
+    def join_weights(self, input: Tensor) -> Tensor | None:
+        """The weights of input and hidden state side by side, (4 hidden_size, input_size + hidden_size, *K).
 
-        Without a norm, with kernels of one size, one convolution of both is faster than two. None where the projections
-        must be called one by one.
+        Without a norm, with kernels of one size, one convolution of both is faster than two.
 
         Args:
             input: of a time step, or any with its dtype, device and memory layout.
+
+        Returns:
+            The weights in the layout of the input, under autocast in its dtype; None where the projections must be
+            called one by one.
         """
         of_input: Any = self.input_projection
         of_hidden: Any = self.hidden_projection
@@ -94,14 +100,15 @@ class ConvLSTMCell(GatedCell):
         if of_input.kernel_size != of_hidden.kernel_size:
             return None
         dtype = autocast_dtype(of_input.weight.device) or of_input.weight.dtype
-        return join_weights([of_input.weight.to(dtype), of_hidden.weight.to(dtype)], input)
+        return like_layout(torch.cat([of_input.weight.to(dtype), of_hidden.weight.to(dtype)], 1), input)
 
     def _project_all(
-        self, input: Tensor, hidden: Tensor | None, feedback: Tensor | None, joined_weight: JoinedWeight | None
+        self, input: Tensor, hidden: Tensor | None, feedback: Tensor | None, joined_weight: Tensor | None
     ) -> list[Tensor | None]:
         weight = self.join_weights(input) if joined_weight is None and hidden is not None else joined_weight
         if weight is None or hidden is None:
             return super()._project_all(input, hidden, feedback, joined_weight)
         check_features("state[0]", hidden, self.hidden_size, self.dims, self.hidden_projection)
         check_beside("state[0]", hidden, input)
-        return [joined_convolution([x.to(weight.whole.dtype) for x in (input, hidden)], weight)]
+        joined = torch.cat([input.to(weight.dtype), hidden.to(weight.dtype)], 1)
+        return [CONVOLVE[self.dims](joined, weight, padding=tuple(k // 2 for k in weight.shape[2:]))]

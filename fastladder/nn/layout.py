@@ -22,6 +22,8 @@ def channels_last(tensor: Tensor) -> Tensor:
     """
     if tensor.shape[1] == 1:
         return tensor.contiguous().squeeze(1).unsqueeze(-1).movedim(-1, 1)
+    if tensor.dim() == 4:
+        return tensor.contiguous(memory_format=torch.channels_last)
     return tensor.movedim(1, -1).contiguous().movedim(-1, 1)
 
 

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from fastladder import ops
 from fastladder.nn.checks import check_beside, check_features, check_size, check_state
-from fastladder.nn.joined_convolution import JoinedWeight
 from fastladder.nn.preactivation import Preactivation
 from fastladder.nn.reset import fill, reset_children
 from fastladder.nn.zero import with_zero_gradients, zero_state
@@ -46,7 +45,7 @@ class GatedCell(nn.Module):
         state: State | None = None,
         feedback: Tensor | None = None,
         step: int = 0,
-        joined_weight: JoinedWeight | None = None,
+        joined_weight: Tensor | None = None,
     ) -> State:
         """One time step.
 
@@ -86,7 +85,7 @@ class GatedCell(nn.Module):
 
         return self.preactivation(projections, gates, step)
 
-    def join_weights(self, input: Tensor) -> JoinedWeight | None:
+    def join_weights(self, input: Tensor) -> Tensor | None:
         """The weights of input and hidden state side by side, where one projection of both does for two; else None.
 
         Args:
@@ -95,7 +94,7 @@ class GatedCell(nn.Module):
         return None
 
     def _project_all(
-        self, input: Tensor, hidden: Tensor | None, feedback: Tensor | None, joined_weight: JoinedWeight | None
+        self, input: Tensor, hidden: Tensor | None, feedback: Tensor | None, joined_weight: Tensor | None
     ) -> list[Tensor | None]:
         """The projections of input, hidden state and feedback; None for what is missing."""
         projected = self.input_projection(input)
