@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from fastladder.nn import G1, LSTMCell, StepBatchNorm
 from fastladder.nn.convolution import convolution
+from fastladder.nn.layout import like_layout
 from fastladder.nn.lstm_cell import State
 from fastladder.nn.reset import reset_children
 
@@ -35,7 +36,7 @@ class Pool(nn.Module):
         self.pool = pool
 
     def forward(self, input: Tensor, step: int = 0) -> Tensor:
-        return self.pool(input)
+        return like_layout(self.pool(input), input)
 
 
 class FlatLinear(nn.Linear):
@@ -56,11 +57,12 @@ class FlatG1(G1):
     """The dense decoder cell G1 over all channels and positions of top and lateral."""
 
     def forward(self, top: Tensor, lateral: Tensor, step: int = 0) -> Tensor:
-        return super().forward(top.flatten(1), lateral.flatten(1), step=step).view(lateral.shape)
+        output = super().forward(top.flatten(1), lateral.flatten(1), step=step)
+        return like_layout(output.view(lateral.shape), lateral)
 
 
 class Broadcast(nn.Module):
     """The inverse of an average pool over all positions: each position gets the top."""
 
     def forward(self, top: Tensor, lateral: Tensor, step: int = 0) -> Tensor:
-        return top.expand_as(lateral)
+        return like_layout(top.expand_as(lateral), lateral)

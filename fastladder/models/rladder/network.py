@@ -11,6 +11,8 @@ from fastladder.models.rladder.rows import Dense, Level
 from fastladder.models.spatial import Shape
 from fastladder.nn.activation import check_init
 from fastladder.nn.checks import check_shape, check_state
+from fastladder.nn.convolution1d import arranging_once
+from fastladder.nn.layout import channels_last, like_layout, prefers_channels_last
 from fastladder.nn.reset import reset_children
 from fastladder.ops.checks import check_flag, check_option
 
@@ -46,7 +48,8 @@ class RLadder(nn.Module):
         d_L(t) = e_L(t), \qquad d_l(t) = g_l(e_l(t), \, d_{l+1}(t)), \qquad \hat x(t+1) = d_0(t)
 
     Only the recurrent rows of the encoder, ConvLSTM and LSTM, have a state s and take the decoder's feedback d(t-1).
-    State and feedback are zero at first.
+    State and feedback are zero at first. Between frame and prediction, and in its state, the network uses the memory
+    layout in which convolutions are fastest.
 
     Args:
         levels: the rows of the network from the bottom up, such as `rladder_occluded_digits()`. A last row that
@@ -107,6 +110,7 @@ class RLadder(nn.Module):
         self.shapes = [self.input_shape]
         self.encoder = nn.ModuleList()
         self._build_encoder(levels, options)
+        self.fewest_channels = min((shape[0] for shape in self.shapes[1:] if len(shape) > 1), default=0)
         # The decoder goes down to the lowest level that something uses.
         used = [0] * self.predict + self.recurrent * self.feedback
         self.decoded = range(min(used, default=len(levels)), len(levels))
@@ -164,11 +168,12 @@ class RLadder(nn.Module):
             needed = ", ".join(map(str, self.input_shape))
             raise ValueError(f"frames: got shape {tuple(frames.shape)}, needs (N, T, {needed}) with T above 0")
         predictions, logits = [], []
-        for t, frame in enumerate(frames.unbind(1)):
-            output = self.step(frame, state, step + t)
-            predictions.append(output.prediction)
-            logits.append(output.logits)
-            state = output.state
+        with arranging_once():
+            for t, frame in enumerate(frames.unbind(1)):
+                output = self.step(frame, state, step + t)
+                predictions.append(output.prediction)
+                logits.append(output.logits)
+                state = output.state
         if len(logits) == 1 and not self.predict:
             logits = [self._with_decoder_gradients(output)]
         return RLadderOutput(_stack(predictions), _stack(logits), output.state)
@@ -207,7 +212,7 @@ class RLadder(nn.Module):
             raise ValueError(f"state: got {len(state)} rows, needs {len(self.recurrent)}")
         before = {} if state is None else dict(zip(self.recurrent, map(check_row, state), strict=True))
         after: dict[int, tuple[Tensor, Tensor]] = {}
-        encoded = [frame]
+        encoded = [channels_last(frame) if prefers_channels_last(frame, self.fewest_channels) else frame]
         for number, row in enumerate(self.encoder, start=1):
             if number in self.recurrent:
                 hidden, cell, feedback = before.get(number, (None, None, None))
@@ -221,7 +226,7 @@ class RLadder(nn.Module):
             if str(number) in self.decoder:
                 decoded[number] = self.decoder[str(number)](decoded[number + 1], encoded[number], step=step)
         return RLadderOutput(
-            prediction=decoded[0] if self.predict else None,
+            prediction=like_layout(decoded[0], frame) if self.predict else None,
             logits=encoded[-1] if self.classify else None,
             state=tuple(RowState(*after[n], decoded=decoded[n] if self.feedback else None) for n in self.recurrent),
         )
