@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "cli": {"experiments", "data", "info", "backends"},
     "experiments": {"models", "nn", "ops", "data", "inference", "info", "backends"},
     "models": {"nn", "ops", "tensors"},
-    "nn": {"ops", "tensors"},
+    "nn": {"ops", "tensors", "backends"},
     "ops": {"reference", "backends", "extension"},
     "kernels": {"ops"},
     "reference": {"tensors"},
