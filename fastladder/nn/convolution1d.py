@@ -124,8 +124,15 @@ def arranged(weight: Tensor, order: tuple[int, int, int]) -> Tensor:
 
 
 @contextmanager
-def arranging_once() -> Iterator[None]:
-    """Arranges the weights of each convolution only once within the block, for all time steps of a sequence."""
+def arranging_once(network: nn.Module) -> Iterator[None]:
+    """Arranges the weights of each convolution only once within the block, for all time steps of a sequence.
+
+    Not where a part of the network has hooks, which may give it other weights at every call, as sharding does.
+    """
+    parts = (part for part in network.modules() if part is not network)
+    if torch.compiler.is_compiling() or any(part._forward_pre_hooks or part._forward_hooks for part in parts):
+        yield
+        return
     token = _arranged.set({})
     try:
         yield

@@ -168,7 +168,7 @@ class RLadder(nn.Module):
             needed = ", ".join(map(str, self.input_shape))
             raise ValueError(f"frames: got shape {tuple(frames.shape)}, needs (N, T, {needed}) with T above 0")
         predictions, logits = [], []
-        with arranging_once():
+        with arranging_once(self):
             for t, frame in enumerate(frames.unbind(1)):
                 output = self.step(frame, state, step + t)
                 predictions.append(output.prediction)
