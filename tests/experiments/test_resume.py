@@ -10,7 +10,7 @@ import torch
 
 from fastladder.cli import main
 from fastladder.experiments.callbacks import RECORD
-from fastladder.experiments.occluded_moving_digits import MovingDigitsTask
+from tests.experiments.interruption import interrupt_at
 
 TIMES = ("seconds",)
 
@@ -44,19 +44,6 @@ def unbroken(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("unbroken")
     assert main(["train", *tiny, f"--run={folder}"]) == 0
     return folder
-
-
-def interrupt_at(monkeypatch, method, call):
-    """Presses Ctrl-C at the start of a call, counted from 1, of a method of the task."""
-    original, calls = getattr(MovingDigitsTask, method), []
-
-    def interrupted(self, batch, index):
-        calls.append(index)
-        if len(calls) == call:
-            signal.raise_signal(signal.SIGINT)
-        return original(self, batch, index)
-
-    monkeypatch.setattr(MovingDigitsTask, method, interrupted)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,11 @@
 """`fastladder reproduce` goes on with what was cut off, to the numbers of an unbroken run."""
 
-import signal
-
 import pytest
 import torch
 
 from fastladder.experiments.occluded_moving_digits import MovingDigitsTask
 from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
+from tests.experiments.interruption import interrupt_at
 from tests.experiments.reproduce.tiny import SHARED, numbers
 
 
@@ -65,16 +64,8 @@ def test_a_search_that_is_cut_off_is_judged_by_its_best_checkpoint(reproduce, ep
     ],
 )
 def test_ctrl_c_and_the_same_command_goes_on(method, call, unbroken, reproduce, monkeypatch, capsys):
-    original, calls = getattr(MovingDigitsTask, method), []
-
-    def interrupted(self, batch, index):
-        calls.append(index)
-        if len(calls) == call:
-            signal.raise_signal(signal.SIGINT)
-        return original(self, batch, index)
-
     with monkeypatch.context() as patch:
-        patch.setattr(MovingDigitsTask, method, interrupted)
+        interrupt_at(patch, method, call)
         assert reproduce("--row=full") == 130
     said = capsys.readouterr().err
     assert said.count("\n") == 1, said
