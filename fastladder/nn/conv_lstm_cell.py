@@ -4,18 +4,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from fastladder.backends import keeps_modules_as_written
 from fastladder.nn.checks import check_beside, check_features, check_sizes
-from fastladder.nn.convolution import Sizes, convolution, odd_kernel_size
+from fastladder.nn.convolution import Sizes, convolution, keeps_size, odd_kernel_size
 from fastladder.nn.layout import like_layout
 from fastladder.nn.lstm_cell import GatedCell
 from fastladder.nn.preactivation import Preactivation
-from fastladder.nn.untouched import keeps_size
 from fastladder.ops.checks import autocast_dtype
-
-CONVOLVE = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 
 
 class ConvLSTMCell(GatedCell):
@@ -111,4 +107,5 @@ class ConvLSTMCell(GatedCell):
         check_features("state[0]", hidden, self.hidden_size, self.dims, self.hidden_projection)
         check_beside("state[0]", hidden, input)
         joined = torch.cat([input.to(weight.dtype), hidden.to(weight.dtype)], 1)
-        return [CONVOLVE[self.dims](joined, weight, padding=tuple(k // 2 for k in weight.shape[2:]))]
+        projection: Any = self.input_projection
+        return [projection._conv_forward(joined, weight, None)]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fastladder.nn.checks import check_sizes
 from fastladder.nn.convolution1d import Conv1d, ConvTranspose1d
+from fastladder.nn.untouched import is_untouched
 
 CONVOLUTIONS: dict[int, type[nn.Module]] = {1: Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED: dict[int, type[nn.Module]] = {1: ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
@@ -38,6 +39,19 @@ def convolution(
     padding = "same" if max(stride) == 1 else padding_of(kernel_size)
     options = {"bias": False} | options
     return CONVOLUTIONS[dims](input_size, output_size, kernel_size, stride, padding, **options)
+
+
+def keeps_size(convolution: Any) -> bool:
+    """Whether a submodule is an untouched convolution of stride 1 that keeps the spatial size, without a bias."""
+    kind = type(convolution)
+    return (
+        kind in CONVOLUTIONS.values()
+        and is_untouched(convolution, kind)
+        and (convolution.bias is None and convolution.groups == 1)
+        and (convolution.padding == "same" and convolution.padding_mode == "zeros")
+        and set(convolution.stride) == set(convolution.dilation) == {1}
+        and all(k % 2 for k in convolution.kernel_size)
+    )
 
 
 def top_projection(

@@ -6,7 +6,7 @@ from torch import Tensor
 from fastladder.backends import keeps_modules_as_written
 
 # Where convolutions with channels_last activations were measured faster than with contiguous ones.
-FASTER = {"cpu": (torch.float32, torch.bfloat16, torch.float16)}
+FASTER = {"cpu": (torch.float32, torch.bfloat16)}
 
 # The fused operators compute 16 numbers at a time, in channels_last along the channels: with fewer of them that was
 # measured up to 70 times slower than along the positions of a contiguous activation.

@@ -32,7 +32,7 @@ def eager_call(
         @staticmethod
         def forward(ctx: Any, arguments: tuple[Argument, ...], *tensors: Tensor | None) -> Any:
             output = run_below_autograd(run, *arguments)
-            setup_context(ctx, arguments, tuple(output) if isinstance(output, list) else output)
+            setup_context(ctx, arguments, output)
             return output
 
         @staticmethod

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from fastladder.nn.convolution1d import Conv1d, ConvTranspose1d
+from fastladder.nn.convolution1d import Conv1d, ConvTranspose1d, arranging_once
 from fastladder.nn.layout import channels_last
 
 CASES = [(3, 1, 1), (3, 2, 1), (5, 2, 2), (4, 2, 1), (3, 1, 0), (8, 3, 3)]  # kernel size, stride, padding
@@ -45,3 +45,19 @@ def test_gradients(kind, sizes):
     inputs = (x, module.weight, module.bias)
     assert torch.autograd.gradcheck(call, inputs)
     assert torch.autograd.gradgradcheck(call, inputs)
+
+
+def test_transforms_take_channels_last():
+    ours, expected, x = pair(Conv1d, nn.Conv1d, 3, 1, 1)
+    total = lambda module: torch.func.grad(lambda x: module(x).square().sum())  # noqa: E731
+    torch.testing.assert_close(total(ours)(channels_last(x)), total(expected)(x))
+
+
+def test_weights_that_are_arranged_once_get_gradients_after_a_part_without():
+    ours, expected, x = pair(Conv1d, nn.Conv1d, 3, 1, 1)
+    with arranging_once(ours):
+        with torch.no_grad():
+            first = ours(channels_last(x))
+        (ours(channels_last(x)) * first).sum().backward()
+    (expected(x) * first).sum().backward()
+    torch.testing.assert_close(ours.weight.grad, expected.weight.grad)

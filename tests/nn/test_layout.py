@@ -1,0 +1,30 @@
+"""Inside their layout, modules return what they return without, in the layout that torch's own modules would."""
+
+import pytest
+import torch
+
+import fastladder
+from fastladder.nn import ConvLSTM
+from fastladder.nn.layout import LEAST_CHANNELS, channels_last, is_channels_last
+
+
+@pytest.mark.parametrize("norm", ["none", "layer", "batch"])
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_conv_lstm(dims, norm):
+    torch.manual_seed(0)
+    network = ConvLSTM(1, LEAST_CHANNELS, 3, 2, dims=dims, norm=norm)
+    x = torch.randn(3, 2, 1, *[5, 4, 3][:dims])
+    output, state = network(x)
+    assert all(tensor.is_contiguous() for tensor in (output, *state))
+    with fastladder.use_backend("reference"):
+        expected, expected_state = network(x)
+    # The convolutions add their products in another order.
+    torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(state, expected_state, rtol=1e-4, atol=1e-5)
+
+
+def test_channels_last_stays():
+    network = ConvLSTM(2, LEAST_CHANNELS, 3)
+    x = torch.randn(3, 2, 2, 5, 4)
+    steps = channels_last(x.flatten(0, 1)).unflatten(0, (3, 2))
+    assert is_channels_last(network(steps)[0].flatten(0, 1))
