@@ -14,6 +14,7 @@ F_backward is not differentiable. A backward pass that is itself differentiated 
 reference (`_reference_gradients`).
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -57,7 +58,7 @@ def operator(
     return declare
 
 
-EAGER: dict[str, Any] = {"fastladder": SimpleNamespace(), "fastladder_triton": SimpleNamespace()}
+EAGER: defaultdict[str, Any] = defaultdict(SimpleNamespace)  # by namespace, the calls of its operators
 
 
 def namespace(backend: str) -> Any:

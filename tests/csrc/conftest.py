@@ -26,7 +26,7 @@ def emulation(emulated_libraries: dict[str, Path], monkeypatch: pytest.MonkeyPat
     for family in emulated.ENGINES:
         module = sys.modules[f"fastladder.ops.{family}"]
         monkeypatch.setattr(module, "select_backend", lambda *_: "native")
-        monkeypatch.setattr(module, "namespace", lambda _: getattr(torch.ops, emulated.NAMESPACE))
+        monkeypatch.setattr(module, "fused", lambda _: getattr(torch.ops, emulated.NAMESPACE))
     was = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     yield
