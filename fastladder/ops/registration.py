@@ -3,12 +3,12 @@
 Every operator F follows one convention, in C++ (namespace `fastladder`) and in Triton (`fastladder_triton`):
 
     F(*arguments) -> (*outputs, *statistics)
-    F_backward(*gradients, *arguments, *statistics) -> one gradient for every tensor argument, in order
+    F_backward(*gradients, *arguments, *kept outputs, *statistics) -> one gradient for every tensor argument, in order
 
 `outputs` are differentiable; `statistics` (such as mean and reciprocal deviation) are kept for the backward pass beside
-the arguments. A gradient is None where an output is unused, and that of a missing argument is an empty tensor. A list
-of tensors is one argument, whose gradient is a list. So an operator is declared by the shapes of its results and the
-number of its outputs.
+the arguments, and so are the first outputs of some operators. A gradient is None where an output is unused, and that of
+a missing argument or of integers is an empty tensor. A list of tensors is one argument, whose gradient is a list. So an
+operator is declared by the shapes of its results and the number of its outputs.
 
 F_backward is not differentiable. A backward pass that is itself differentiated or transformed goes through the
 reference (`_reference_gradients`).
@@ -37,6 +37,7 @@ class Operator:
     outputs: int  # how many results are outputs; the rest are statistics
     activations: int  # how many leading arguments are activations, whose gradients have their dtypes
     keeps_layout: bool  # whether these are (N, _, *S), and gradients lie in memory as the first; else contiguous
+    kept_outputs: int  # how many outputs, the first ones, the backward pass takes too
     settled: dict[str, Any]  # arguments of the reference that the registered operator does not have
 
 
@@ -44,13 +45,13 @@ OPERATORS: list[Operator] = []
 
 
 def operator(
-    *, outputs: int, activations: int, keeps_layout: bool = True, **settled: Any
+    *, outputs: int, activations: int, keeps_layout: bool = True, kept_outputs: int = 0, **settled: Any
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares an operator by its fake forward kernel, whose name it takes (without a leading underscore)."""
 
     def declare(fake: Callable[..., Any]) -> Callable[..., Any]:
         name = fake.__name__.removeprefix("_")
-        OPERATORS.append(Operator(name, fake, outputs, activations, keeps_layout, settled))
+        OPERATORS.append(Operator(name, fake, outputs, activations, keeps_layout, kept_outputs, settled))
         return fake
 
     return declare
@@ -120,7 +121,8 @@ def _attach(namespace: str, op: Operator) -> None:
     kinds = [KINDS.get(str(argument.type), "option") for argument in run._schema.arguments]
 
     def setup_context(ctx: Any, inputs: tuple[Argument, ...], output: Tensor | tuple[Tensor, ...]) -> None:
-        statistics = () if isinstance(output, Tensor) else output[op.outputs :]
+        results = (output,) if isinstance(output, Tensor) else output
+        statistics = results[op.outputs :]
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*statistics)
         ctx.lengths = [len(a) if kind == "list" else 1 for kind, a in zip(kinds, inputs, strict=True)]
@@ -128,7 +130,7 @@ def _attach(namespace: str, op: Operator) -> None:
         tensors: list[Tensor | None] = []
         for kind, argument in zip(kinds, inputs, strict=True):
             tensors.extend(argument if kind == "list" else [argument] if kind == "tensor" else [])
-        ctx.save_for_backward(*tensors, *statistics)
+        ctx.save_for_backward(*tensors, *results[: op.kept_outputs], *statistics)
 
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Argument, ...]:
         saved, options = iter(ctx.saved_tensors), iter(ctx.options)
@@ -143,7 +145,7 @@ def _attach(namespace: str, op: Operator) -> None:
         results = run_backward(*gradients[: op.outputs], *arguments, *saved)
         results = iter((results,) if isinstance(results, Tensor) else results)
         results = [next(results) if kind != "option" else None for kind in kinds]
-        return tuple(None if a is None else result for a, result in zip(arguments, results, strict=True))
+        return tuple(result if _has_gradient(a) else None for a, result in zip(arguments, results, strict=True))
 
     def fake_backward(*everything: Argument) -> Any:
         arguments = everything[op.outputs : op.outputs + len(kinds)]
@@ -155,9 +157,9 @@ def _attach(namespace: str, op: Operator) -> None:
             elif kind == "tensor" and position < op.activations and op.keeps_layout:
                 results.append(empty_like_layout(leader, argument.shape[1], argument.dtype))
             elif kind == "tensor" and position < op.activations:
-                results.append(leader.new_empty(argument.shape))
+                results.append(leader.new_empty(argument.shape, dtype=argument.dtype))
             elif kind == "tensor":
-                shape = (0,) if argument is None else argument.shape
+                shape = argument.shape if _has_gradient(argument) else (0,)
                 results.append(leader.new_empty(shape, dtype=statistics_dtype(leader)))
         return results[0] if len(results) == 1 else tuple(results)
 
@@ -165,6 +167,11 @@ def _attach(namespace: str, op: Operator) -> None:
     torch.library.register_fake(f"{name}_backward", fake_backward)
     torch.library.register_autograd(name, backward, setup_context=setup_context)
     torch.library.register_autograd(f"{name}_backward", _no_second_derivative(op.name))
+
+
+def _has_gradient(argument: Argument) -> bool:
+    """Whether F_backward has a gradient of this argument: not of one that is missing or has integers."""
+    return argument is not None and not (isinstance(argument, Tensor) and not argument.is_floating_point())
 
 
 def _are_batched(gradients: Sequence[Tensor | None]) -> bool:
