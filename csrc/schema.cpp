@@ -13,12 +13,13 @@ STABLE_TORCH_LIBRARY(fastladder, library) {
 
   library.def(
       "lstm_sequence(Tensor projections, Tensor hidden, Tensor cell, Tensor weight, Tensor? lengths, Tensor? gain,"
-      " Tensor? bias, str norm, float eps)"
-      " -> (Tensor outputs, Tensor new_hidden, Tensor new_cell, Tensor cells, Tensor mean, Tensor rstd)");
+      " Tensor? bias, str norm, float eps, bool keeps)"
+      " -> (Tensor outputs, Tensor new_hidden, Tensor new_cell, Tensor cells, Tensor hidden_projections, Tensor mean,"
+      " Tensor rstd)");
   library.def(
       "lstm_sequence_backward(Tensor? grad_outputs, Tensor? grad_hidden, Tensor? grad_cell, Tensor projections,"
       " Tensor hidden, Tensor cell, Tensor weight, Tensor? lengths, Tensor? gain, Tensor? bias, str norm, float eps,"
-      " Tensor outputs, Tensor cells, Tensor mean, Tensor rstd)"
+      " bool keeps, Tensor outputs, Tensor cells, Tensor hidden_projections, Tensor mean, Tensor rstd)"
       " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
 
   library.def(

@@ -2,9 +2,8 @@
 // threads share.
 #pragma once
 
-#include <torch/csrc/inductor/aoti_torch/generated/c_shim_cpu.h>
-
 #include "cpu/preactivation_backward.h"
+#include "cpu/products.h"
 #include "cpu/statistics.h"
 
 namespace fastladder {
@@ -93,10 +92,9 @@ struct CpuPreactivationEngine {
     BackwardPass<Cell, T>(problem, mean, rstd, gradients).run();
   }
 
+  template <class T>
   static void product(const Tensor& out, const Tensor& a, const Tensor& b, bool keep) {
-    TORCH_ERROR_CODE_CHECK(
-        keep ? aoti_torch_cpu_addmm_out(out.get(), out.get(), a.get(), b.get(), 1, 1)
-             : aoti_torch_cpu_mm_out(out.get(), a.get(), b.get()));
+    multiply<T>(out, a, b, keep);
   }
 };
 

@@ -100,6 +100,7 @@ struct CudaPreactivationEngine {
     });
   }
 
+  template <class T>
   static void product(const Tensor& out, const Tensor& a, const Tensor& b, bool keep) {
     TORCH_ERROR_CODE_CHECK(
         keep ? aoti_torch_cuda_addmm_out(out.get(), out.get(), a.get(), b.get(), 1, 1)

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "operators/lstm_dispatch.h"
-#include "operators/lstm_sequence.h"
+#include "operators/lstm_sequence_backward.h"
 #include "operators/preactivation.h"
 
 namespace fastladder {
@@ -41,7 +41,7 @@ std::tuple<std::vector<Tensor>, Tensor, Tensor, Tensor> lstm_gates_backward(
 }
 
 template <class Engine>
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> lstm_sequence(
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> lstm_sequence(
     Tensor projections,      // (T, N, 4C)
     Tensor hidden,           // (N, C)
     Tensor cell,             // (N, C)
@@ -49,13 +49,15 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> lstm_sequence(
     OptionalTensor lengths,  // (N)
     OptionalTensor gain,     // (2, 4C)
     OptionalTensor bias,     // (4C)
-    std::string norm, double eps) {
-  using Results = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
-  const SequenceArguments arguments{projections, hidden, cell, weight, lengths, gain, bias, parse_norm(norm), eps};
+    std::string norm, double eps, bool keeps) {
+  using Results = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
+  const SequenceArguments arguments{projections, hidden,           cell, weight, lengths, gain,
+                                    bias,        parse_norm(norm), eps,  keeps};
   return dispatch_gates<Engine>(projections, cell, [&](auto gates, auto* type) -> Results {
     SequenceResults results =
         sequence_forward<Engine, decltype(gates), std::remove_pointer_t<decltype(type)>>(arguments);
-    return {results.outputs, results.hidden, results.cell, results.cells, results.mean, results.rstd};
+    return {results.outputs, results.hidden, results.cell, results.cells, results.hidden_projections,
+            results.mean,    results.rstd};
   });
 }
 
@@ -71,15 +73,18 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> lstm_sequence
     OptionalTensor lengths,       // (N)
     OptionalTensor gain,          // (2, 4C)
     OptionalTensor bias,          // (4C)
-    std::string norm, double eps,
+    std::string norm, double eps, bool keeps,
     Tensor outputs,              // (T, N, C)
     Tensor cells,                // (T, N, C)
+    Tensor hidden_projections,   // (T, N, 4C)
     Tensor mean, Tensor rstd) {  // (T, 2, N, 1), (T, 2, 4C) or (0)
   using Results = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
-  const SequenceArguments arguments{projections, hidden, cell, weight, lengths, gain, bias, parse_norm(norm), eps};
+  const SequenceArguments arguments{projections, hidden,           cell, weight, lengths, gain,
+                                    bias,        parse_norm(norm), eps,  keeps};
   return dispatch_gates<Engine>(projections, cell, [&](auto gates, auto* type) -> Results {
     SequenceGradients gradients = sequence_backward<Engine, decltype(gates), std::remove_pointer_t<decltype(type)>>(
-        grad_outputs, grad_hidden, grad_cell, arguments, {outputs, hidden, cell, cells, mean, rstd});
+        grad_outputs, grad_hidden, grad_cell, arguments,
+        {outputs, hidden, cell, cells, hidden_projections, mean, rstd});
     const Tensor of_lengths = empty(projections, {0}, mean.scalar_type());
     return {gradients.projections, gradients.hidden, gradients.cell, gradients.weight, of_lengths,
             gradients.gain,        gradients.bias};

@@ -138,14 +138,16 @@ def lstm_sequence(
             projections, hidden, cell, weight, lengths=lengths, gain=gain, bias=bias, norm=norm, eps=eps
         )
     run = namespace(backend).lstm_sequence
+    given = (projections, hidden, cell, weight, gain, bias)
+    keeps = torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in given)
     lengths = None if lengths is None else torch.as_tensor(lengths)
     if longest_first:
-        return run(projections, hidden, cell, weight, lengths, gain, bias, norm, eps)[:3]
+        return run(projections, hidden, cell, weight, lengths, gain, bias, norm, eps, keeps)[:3]
     assert lengths is not None
     order = lengths.argsort(descending=True, stable=True)
     there, back = order.to(cell.device), order.argsort().to(cell.device)
     moved = projections.index_select(1, there), hidden.index_select(0, there), cell.index_select(0, there)
-    outputs, hidden, cell = run(*moved, weight, lengths[order], gain, bias, norm, eps)[:3]
+    outputs, hidden, cell = run(*moved, weight, lengths[order], gain, bias, norm, eps, keeps)[:3]
     return outputs.index_select(1, back), hidden.index_select(0, back), cell.index_select(0, back)
 
 
@@ -183,6 +185,7 @@ def _lstm_sequence(
     bias: Tensor | None,
     norm: str,
     eps: float,
+    keeps: bool,
 ) -> tuple[Tensor, ...]:
     duration, batch, width = projections.shape
     shape = (duration, batch, width // 4)
@@ -190,4 +193,5 @@ def _lstm_sequence(
     of_step = {"layer": (2, batch, 1), "batch": (2, width)}
     sizes = (duration, *of_step[norm]) if norm != "none" else (0,)
     mean, rstd = (projections.new_empty(sizes, dtype=statistics_dtype(projections)) for _ in range(2))
-    return (*outputs, cell.new_empty(shape), mean, rstd)
+    hidden_projections = projections.new_empty((duration if keeps else 0, batch, width))
+    return (*outputs, cell.new_empty(shape), hidden_projections, mean, rstd)

@@ -7,13 +7,15 @@ Every operator F follows one convention, in C++ (namespace `fastladder`) and in 
 
 `outputs` are differentiable; `statistics` (such as mean and reciprocal deviation) are kept for the backward pass beside
 the arguments, and so are the first outputs of some operators. A gradient is None where an output is unused, and that of
-a missing argument or of integers is an empty tensor. A list of tensors is one argument, whose gradient is a list. So an
-operator is declared by the shapes of its results and the number of its outputs.
+a missing argument or of integers is an empty tensor. A list of tensors is one argument, whose gradient is a list. An
+option that the reference does not have only says what is kept. So an operator is declared by the shapes of its results
+and the number of its outputs.
 
 F_backward is not differentiable. A backward pass that is itself differentiated or transformed goes through the
 reference (`_reference_gradients`).
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -119,6 +121,7 @@ def _attach(namespace: str, op: Operator) -> None:
     run_backward = getattr(getattr(torch.ops, namespace), f"{op.name}_backward").default
     names = [argument.name for argument in run._schema.arguments]
     kinds = [KINDS.get(str(argument.type), "option") for argument in run._schema.arguments]
+    of_reference = inspect.signature(getattr(reference, op.name)).parameters
 
     def setup_context(ctx: Any, inputs: tuple[Argument, ...], output: Tensor | tuple[Tensor, ...]) -> None:
         results = (output,) if isinstance(output, Tensor) else output
@@ -141,11 +144,13 @@ def _attach(namespace: str, op: Operator) -> None:
             else:
                 arguments.append(next(saved if kind == "tensor" else options))
         if torch.is_grad_enabled() or needs_reference() or _are_batched(gradients):
-            return _reference_gradients(op, dict(zip(names, arguments, strict=True)), gradients[: op.outputs])
+            named = {name: a for name, a in zip(names, arguments, strict=True) if name in of_reference}
+            of_named = iter(_reference_gradients(op, named, gradients[: op.outputs]))
+            return tuple(next(of_named) if name in of_reference else None for name in names)
         results = run_backward(*gradients[: op.outputs], *arguments, *saved)
-        results = iter((results,) if isinstance(results, Tensor) else results)
-        results = [next(results) if kind != "option" else None for kind in kinds]
-        return tuple(result if _has_gradient(a) else None for a, result in zip(arguments, results, strict=True))
+        found = iter((results,) if isinstance(results, Tensor) else results)
+        complete = [next(found) if kind != "option" else None for kind in kinds]
+        return tuple(result if _has_gradient(a) else None for a, result in zip(arguments, complete, strict=True))
 
     def fake_backward(*everything: Argument) -> Any:
         arguments = everything[op.outputs : op.outputs + len(kinds)]

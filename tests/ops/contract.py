@@ -75,6 +75,7 @@ class Row:
     outputs: int = 1
     projections: int = 0  # the first arguments that go into one list
     keeps_layout: bool = True  # results lie in memory as the first argument; else they are contiguous
+    kept: int = 0  # numbers for each one of the first output that the backward pass takes beside inputs and statistics
     wide_states: bool = False  # states have the dtype of arithmetic; activations are then bfloat16 by default
 
     @property
@@ -138,6 +139,26 @@ def lstm_gates(norm: str, count: int = 2, *, affine: bool = True, wide_states: b
     return Row("lstm_gates", arguments, {"norm": norm}, 2, count, wide_states=wide_states)
 
 
+def _contraction(x: Tensor) -> Tensor:
+    """A weight (4C, C) under which states do not grow, and errors with them."""
+    return 0.5 * x / max(x.shape[1], 1) ** 0.5
+
+
+def lstm_sequence(norm: str, *, affine: bool = True, wide_states: bool = False) -> Row:
+    """A row whose sequences are as long as the last size of S."""
+
+    def of_sequence(parts: int) -> Callable[..., tuple[int, ...]]:
+        return lambda n, c, *s: (s[-1] if s else 1, n, parts * c)
+
+    arguments = {"projections": Argument(ACTIVATION, of_sequence(4), _normal)}
+    arguments |= {"hidden": Argument(ACTIVATION, lambda n, c, *s: (n, c), _normal)}
+    arguments |= {"cell": Argument(STATE, lambda n, c, *s: (n, c), _normal)}
+    arguments |= {"weight": Argument(ACTIVATION, lambda n, c, *s: (4 * c, c), _contraction)}
+    arguments |= {"gain": parameter(2, 4), "bias": parameter(4)} if affine else {}
+    # The outputs, the cells, and the projections of the hidden states of all steps.
+    return Row("lstm_sequence", arguments, {"norm": norm}, 3, keeps_layout=False, kept=6, wide_states=wide_states)
+
+
 def combine_g1(norm: str, *, affine: bool = True, squash_gate: bool = False) -> Row:
     arguments = {"projection": activation(), "lateral": activation(), "gate": parameter(5, 1)}
     arguments |= {"content": parameter(5, 1)} | ({"gain": parameter(1), "bias": parameter(1)} if affine else {})
@@ -198,6 +219,7 @@ NORMS = ("none", "layer", "batch")
 ROWS = [
     *(lstm_gates(norm, 1, affine=False) for norm in NORMS),
     *(lstm_gates(norm, count) for norm in NORMS for count in (1, 2, 3)),
+    *(lstm_sequence(norm, affine=affine) for norm in NORMS for affine in (False, True)),
     *(combine_g1(norm, squash_gate=squash) for norm in NORMS for squash in (False, True)),
     *(combine_g2(norm, affine=affine) for norm in NORMS for affine in (False, True)),
     *(combine_g3_hidden(norm, affine=affine) for norm in NORMS for affine in (False, True)),
@@ -215,6 +237,7 @@ MIXED_ROWS = [
     lstm_gates("none", 1, affine=False, wide_states=True),
     lstm_gates("batch", 2, wide_states=True),
     lstm_gates("layer", 3, wide_states=True),
+    *(lstm_sequence(norm, wide_states=True) for norm in NORMS),
 ]
 
 
