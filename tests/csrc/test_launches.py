@@ -17,7 +17,7 @@ PREACTIVATIONS = [  # one of every operator with a norm, for each norm
     if "norm" in row.options
     and "gain" in row.arguments
     and row.projections in (0, 2)
-    and row.operator != "lstm_sequence"
+    and not row.is_sequence
     and not row.options.get("squash_gate")
 ]
 GROUPING = [row for row in ROWS if row.operator.startswith("group_")]
