@@ -108,6 +108,15 @@ def test_layer_norm_reads_a_chunk_twice_before_the_next(
                 assert {(i - 1) // launches for i in each.trace.launches_that_load(x[sample])} == {sample}
 
 
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row.is_sequence and "gain" in row.arguments], ids=lambda r: r.name
+)
+def test_a_sequence_launches_what_each_of_its_steps_does(row: Row, tracer: Tracer) -> None:
+    steps, norm = row.inputs(SHAPE)[0].shape[0], row.options["norm"]
+    forward, backward = run(row, tracer, SHAPE)
+    assert (forward.trace.launches, backward.trace.launches) == (steps * FORWARD[norm], steps * BACKWARD[norm])
+
+
 @with_norm("none", "batch")
 def test_other_norms_launch_the_whole_batch(row: Row, tracer: Tracer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMULATED_CACHE_BYTES", ONE_SAMPLE)
