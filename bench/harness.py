@@ -32,6 +32,8 @@ TARGETS = {
     ("group_mixture_nll", "forward+backward"): (3.0, 2.0),
     ("group_mixture_nll_bernoulli", "forward+backward"): (3.0, 2.0),
     ("RLadder training step", "forward+backward"): (1.3, None),
+    ("LSTM, norm none, against torch.nn.LSTM", "forward+backward"): (1 / 1.1, None),
+    ("LSTM, norm layer, against torch.nn.LSTM", "forward+backward"): (1 / 1.4, None),
 }
 
 
