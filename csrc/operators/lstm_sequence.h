@@ -70,7 +70,11 @@ struct Sequence {
     STD_TORCH_CHECK(
         projections.dim() == 3 && projections.size(2) % 4 == 0, "projections: needs an activation of shape (T, N, 4C)");
     duration = projections.size(0), batch = projections.size(1), width = projections.size(2), channels = width / 4;
+    const auto check_device = [&](const char* name, const Tensor& tensor) {
+      STD_TORCH_CHECK(tensor.device() == projections.device(), name, ": needs the device of the projections");
+    };
     const auto check = [&](const char* name, Tensor& tensor, int64_t rows, ScalarType dtype) {
+      check_device(name, tensor);
       STD_TORCH_CHECK(
           tensor.dim() == 2 && tensor.size(0) == rows && tensor.size(1) == channels, name,
           ": its shape does not go with that of the projections");
@@ -93,6 +97,7 @@ struct Sequence {
     gates.eps = arguments.eps;
     const auto parameter = [&](const char* name, OptionalTensor& tensor, int64_t numel) -> const Real* {
       if (!tensor) return nullptr;
+      check_device(name, *tensor);
       tensor = check_parameter(name, *tensor, numel, compute_dtype<T>);
       return data_of<const Real>(*tensor);
     };

@@ -25,12 +25,20 @@ SequenceGradients compute_sequence_backward(
   const Sequence<Cell, T> sequence(given);
   const SequenceArguments& arguments = sequence.arguments;
   const Tensor& leader = arguments.projections;
-  const Tensor outputs = make_contiguous(kept.outputs), cells = make_contiguous(kept.cells);
-  const Tensor hidden_projections = make_contiguous(kept.hidden_projections);
-  const Tensor mean = make_contiguous(kept.mean), rstd = make_contiguous(kept.rstd);
   const int64_t duration = sequence.duration, batch = sequence.batch, channels = sequence.channels;
   const int64_t width = sequence.width;
   const ScalarType dtype = leader.scalar_type(), of_states = arguments.cell.scalar_type();
+  const auto checked = [&](const char* name, const Tensor& tensor, int64_t numel, ScalarType dtype) {
+    STD_TORCH_CHECK(
+        tensor.numel() == numel && tensor.scalar_type() == dtype, name, ": needs what the forward pass has kept");
+    return make_contiguous(tensor);
+  };
+  const int64_t steps = duration * batch, all_statistics = sequence.statistics_at(duration);
+  const Tensor outputs = checked("outputs", kept.outputs, steps * channels, dtype);
+  const Tensor cells = checked("cells", kept.cells, steps * channels, of_states);
+  const Tensor hidden_projections = checked("hidden_projections", kept.hidden_projections, steps * width, dtype);
+  const Tensor mean = checked("mean", kept.mean, all_statistics, compute_dtype<T>);
+  const Tensor rstd = checked("rstd", kept.rstd, all_statistics, compute_dtype<T>);
 
   // A new tensor with the numbers of a gradient, which are zero where it is missing.
   const auto filled = [&](const OptionalTensor& gradient, const std::vector<int64_t>& sizes, ScalarType dtype) {

@@ -166,6 +166,16 @@ def test_registered_operator_checks_lengths(lengths, device, backend):
         )
 
 
+def test_a_backward_pass_needs_what_the_forward_pass_has_kept(device, backend):
+    if backend != "native":
+        pytest.skip("the Triton operators leave the checks to the public function")
+    operators, (*tensors, _, _) = namespace(backend), arguments(device=device)
+    options = (None, None, None, "none", 1e-5)
+    outputs, _, _, *kept = operators.lstm_sequence(*tensors, *options, False)
+    with pytest.raises(RuntimeError, match="hidden_projections: needs what the forward pass has kept"):
+        operators.lstm_sequence_backward(outputs, None, None, *tensors, *options, False, outputs, *kept)
+
+
 X, H, W = torch.zeros(4, 2, 12), torch.zeros(2, 3), torch.zeros(12, 3)
 
 
