@@ -16,6 +16,40 @@ inline Tensor sum_of_steps(const Tensor& steps) {
   return torch::stable::sum(steps, torch::headeronly::IntHeaderOnlyArrayRef(&first, 1));
 }
 
+// Adds the gradients of the last hidden states, (N, C), to those of all steps, (T, N, C), or to those of the initial
+// states, (N, C), for samples without a step.
+template <class Cell, class T>
+void add_last_gradients(
+    const Sequence<Cell, T>& sequence, const Tensor& of_last, const Tensor& of_steps, const Tensor& of_initial) {
+  const int64_t batch = sequence.batch;
+  Tensor summands = empty(of_steps, {2, batch, sequence.channels}, of_steps.scalar_type());
+  torch::stable::zero_(summands);
+  copy_rows(summands, batch, 2 * batch, make_contiguous(of_last), 0);
+  sequence.for_ends([&](int64_t step, int64_t begin, int64_t end) {
+    if (step >= 0) copy_rows(summands, begin, end, of_steps, step * batch + begin);
+  });
+  const Tensor sums = sum_of_steps(summands);
+  sequence.for_ends([&](int64_t step, int64_t begin, int64_t end) {
+    const int64_t to = std::max<int64_t>(step, 0) * batch;
+    copy_rows(step < 0 ? of_initial : of_steps, to + begin, to + end, sums, begin);
+  });
+}
+
+// The gradient of the weight, (4C, C): the product of the gradients of the hidden states' projections with these
+// states, over all steps. Those before the first step are in a tensor of their own.
+template <class Engine, class Cell, class T>
+void write_weight_gradient(
+    const Sequence<Cell, T>& sequence, const Tensor& outputs, const Tensor& grad_hidden_projections,
+    const Tensor& grad_weight) {
+  const int64_t batch = sequence.batch, all = sequence.duration * batch;
+  const auto gradients = [&](int64_t begin, int64_t end) {
+    return transposed(rows_of(grad_hidden_projections, begin, end));
+  };
+  Engine::template product<T>(grad_weight, gradients(0, batch), sequence.arguments.hidden, false);
+  if (all > batch)
+    Engine::template product<T>(grad_weight, gradients(batch, all), rows_of(outputs, 0, all - batch), true);
+}
+
 template <class Engine, class Cell, class T>
 SequenceGradients compute_sequence_backward(
     const OptionalTensor& grad_outputs, const OptionalTensor& grad_hidden, const OptionalTensor& grad_cell,
@@ -54,18 +88,7 @@ SequenceGradients compute_sequence_backward(
   // The gradients of the hidden states after every step, and before the first one, as far as they are known.
   Tensor grad_hiddens = filled(grad_outputs, {duration, batch, channels}, dtype);
   Tensor grad_initial = filled(std::nullopt, {batch, channels}, dtype);
-  if (grad_hidden) {
-    Tensor summands = filled(std::nullopt, {2, batch, channels}, dtype);
-    copy_rows(summands, batch, 2 * batch, make_contiguous(*grad_hidden), 0);
-    sequence.for_ends([&](int64_t step, int64_t begin, int64_t end) {
-      if (step >= 0) copy_rows(summands, begin, end, grad_hiddens, step * batch + begin);
-    });
-    const Tensor sums = sum_of_steps(summands);
-    sequence.for_ends([&](int64_t step, int64_t begin, int64_t end) {
-      const int64_t to = std::max<int64_t>(step, 0) * batch;
-      copy_rows(step < 0 ? grad_initial : grad_hiddens, to + begin, to + end, sums, begin);
-    });
-  }
+  if (grad_hidden) add_last_gradients(sequence, *grad_hidden, grad_hiddens, grad_initial);
   // Those of the cell before and after a step take turns. Of a sample that has ended they are those of its last state.
   Tensor grad_cells[2] = {
       filled(grad_cell, {batch, channels}, of_states), filled(grad_cell, {batch, channels}, of_states)};
@@ -81,7 +104,6 @@ SequenceGradients compute_sequence_backward(
   Tensor grad_weight = filled(std::nullopt, {width, channels}, dtype);
   int64_t current = 0;
   if (!sequence.is_empty()) {
-    const int64_t later = (duration - 1) * batch;  // samples of all steps but the first
     for (int64_t step = duration - 1; step >= 0; --step) {
       const int64_t count = sequence.samples[step], statistics = sequence.statistics_at(step);
       if (count == 0) continue;
@@ -101,12 +123,7 @@ SequenceGradients compute_sequence_backward(
           step == 0 ? rows_of(grad_initial, 0, count) : sequence.rows(grad_hiddens, step - 1, count),
           sequence.rows(grad_hidden_projections, step, count), arguments.weight, true);
     }
-    Engine::template product<T>(
-        grad_weight, transposed(rows_of(grad_hidden_projections, 0, batch)), arguments.hidden, false);
-    if (later > 0)
-      Engine::template product<T>(
-          grad_weight, transposed(rows_of(grad_hidden_projections, batch, batch + later)), rows_of(outputs, 0, later),
-          true);
+    write_weight_gradient<Engine>(sequence, outputs, grad_hidden_projections, grad_weight);
   }
   const auto total = [&](const OptionalTensor& given, Tensor& steps) {
     if (!given) return empty(leader, {0}, compute_dtype<T>);
