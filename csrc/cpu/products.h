@@ -76,13 +76,13 @@ void multiply_few_rows(const Tensor& out, const Tensor& a, const Tensor& b, bool
   });
 }
 
-// out = a b, or with `keep` out += a b. For bfloat16 the library makes a new plan and a new arrangement of b in every
-// call: 25 us where b is 200 x 800, against 12 us for a row here.
+// out = a b, or with `keep` out += a b. The library takes 5 to 8 us for one row and a b of 200 x 800 in float32, and
+// 25 us in bfloat16, as it makes a new plan and a new arrangement of b in every call; a row takes 6 us and 12 us here.
 template <class T>
 void multiply(const Tensor& out, const Tensor& a, const Tensor& b, bool keep) {
-  constexpr int64_t few_rows = 2;
-  if constexpr (std::is_same_v<T, BFloat16>)
-    if (a.size(0) <= few_rows && b.size(1) >= Lanes<float>::count && a.is_contiguous() && b.is_contiguous() &&
+  constexpr int64_t few_rows = std::is_same_v<T, BFloat16> ? 2 : 1;
+  if constexpr (!std::is_same_v<T, double>)
+    if (a.size(0) <= few_rows && b.size(1) >= Lanes<Compute<T>>::count && a.is_contiguous() && b.is_contiguous() &&
         out.is_contiguous())
       return multiply_few_rows<T>(out, a, b, keep);
   TORCH_ERROR_CODE_CHECK(
