@@ -1,5 +1,6 @@
 // The schema of every operator. Each F has an F_backward: gradients of the outputs, then F's arguments, then what F
-// saved for it; it returns a gradient for every tensor among the arguments, empty where the argument is missing.
+// saved for it; it returns a gradient for every tensor among the arguments, empty where the argument is missing or has
+// no gradient.
 #include <torch/csrc/stable/library.h>
 
 STABLE_TORCH_LIBRARY(fastladder, library) {
@@ -9,6 +10,17 @@ STABLE_TORCH_LIBRARY(fastladder, library) {
   library.def(
       "lstm_gates_backward(Tensor? grad_hidden, Tensor? grad_cell, Tensor[] projections, Tensor cell, Tensor? gain,"
       " Tensor? bias, str norm, float eps, Tensor mean, Tensor rstd) -> (Tensor[], Tensor, Tensor, Tensor)");
+
+  library.def(
+      "lstm_sequence(Tensor projections, Tensor hidden, Tensor cell, Tensor weight, Tensor? lengths, Tensor? gain,"
+      " Tensor? bias, str norm, float eps, bool keeps)"
+      " -> (Tensor outputs, Tensor new_hidden, Tensor new_cell, Tensor cells, Tensor hidden_projections, Tensor mean,"
+      " Tensor rstd)");
+  library.def(
+      "lstm_sequence_backward(Tensor? grad_outputs, Tensor? grad_hidden, Tensor? grad_cell, Tensor projections,"
+      " Tensor hidden, Tensor cell, Tensor weight, Tensor? lengths, Tensor? gain, Tensor? bias, str norm, float eps,"
+      " bool keeps, Tensor outputs, Tensor cells, Tensor hidden_projections, Tensor mean, Tensor rstd)"
+      " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
 
   library.def(
       "combine_g1(Tensor projection, Tensor lateral, Tensor gate, Tensor content, Tensor? gain, Tensor? bias,"

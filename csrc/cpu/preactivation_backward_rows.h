@@ -13,6 +13,13 @@ constexpr int64_t sum_rows(int64_t count) {
   return (1 + count) * Cell::parts + Cell::weights;
 }
 
+// Whether one of these rows is used: grad_a xhat is for the gradient of the gain and for a norm.
+template <class Cell, class T>
+FASTLADDER_INLINE bool is_used(
+    const Problem<Cell, T>& problem, const Gradients<Cell, T>& gradients, int row, int count) {
+  return gradients.gain || problem.norm != Norm::none || row < Cell::parts || row >= (1 + count) * Cell::parts;
+}
+
 // Numbers from one of these rows to the next: an odd number of cache lines, for rows a power of two apart would push
 // each other out of the cache.
 template <class Real>
@@ -52,7 +59,8 @@ FASTLADDER_INLINE void backward_vector(
       store_lanes(grad_a_row + at, grad_a[q]);
     } else {
       for (int j = 0; j < J; ++j)
-        store_lanes(gradients.projections[j] + row.base + at, grad_a[q] * coefficients.gain[j][q]);
+        if (j == 0 || gradients.projections[j] != gradients.projections[0])  // two may share a gradient
+          store_lanes(gradients.projections[j] + row.base + at, grad_a[q] * coefficients.gain[j][q]);
     }
     sums[q] = grad_a[q];
     for (int j = 0; j < J; ++j)
@@ -126,10 +134,11 @@ FASTLADDER_INLINE void backward_rows(
           if (repeated > 0)
             for (Vector& sum : part) sum = from_lane(sum, repeated);
           if constexpr (channels_last) {
-            for (int s = 0; s < all_sums; ++s) {
-              Real* target = sums + s * stride + i;
-              store_lanes(target, load_lanes(target) + part[s]);
-            }
+            for (int s = 0; s < all_sums; ++s)
+              if (is_used(problem, gradients, s, J)) {
+                Real* target = sums + s * stride + i;
+                store_lanes(target, load_lanes(target) + part[s]);
+              }
             if (norm_sums) of_norm.add(coefficients, part);
           } else {
             for (int s = 0; s < all_sums; ++s) total[s] = total[s] + part[s];

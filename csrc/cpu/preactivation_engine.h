@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cpu/preactivation_backward.h"
+#include "cpu/products.h"
 #include "cpu/statistics.h"
 
 namespace fastladder {
@@ -89,6 +90,11 @@ struct CpuPreactivationEngine {
       const Tensor&, const Problem<Cell, T>& problem, const Compute<T>* mean, const Compute<T>* rstd,
       const Gradients<Cell, T>& gradients) {
     BackwardPass<Cell, T>(problem, mean, rstd, gradients).run();
+  }
+
+  template <class T>
+  static void product(const Tensor& out, const Tensor& a, const Tensor& b, bool keep) {
+    multiply<T>(out, a, b, keep);
   }
 };
 

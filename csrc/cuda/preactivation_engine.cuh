@@ -1,6 +1,8 @@
 // The engine of CUDA tensors for the families with a preactivation (operators/preactivation_problem.h).
 #pragma once
 
+#include <torch/csrc/inductor/aoti_torch/generated/c_shim_cuda.h>
+
 #include "cuda/preactivation_backward.cuh"
 #include "cuda/preactivation_forward.cuh"
 #include "cuda/preactivation_statistics.cuh"
@@ -96,6 +98,13 @@ struct CudaPreactivationEngine {
       else
         run<count.value, pixels, false>(device, problem, statistics, gradients);
     });
+  }
+
+  template <class T>
+  static void product(const Tensor& out, const Tensor& a, const Tensor& b, bool keep) {
+    TORCH_ERROR_CODE_CHECK(
+        keep ? aoti_torch_cuda_addmm_out(out.get(), out.get(), a.get(), b.get(), 1, 1)
+             : aoti_torch_cuda_mm_out(out.get(), a.get(), b.get()));
   }
 
  private:

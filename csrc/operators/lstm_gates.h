@@ -1,26 +1,11 @@
-// lstm_gates as a registered operator, for the engine of any device. The schema is in schema.cpp.
+// lstm_gates and lstm_sequence as registered operators, for the engine of any device. The schemas are in schema.cpp.
 #pragma once
 
-#include "formulas/lstm_gates.h"
+#include "operators/lstm_dispatch.h"
+#include "operators/lstm_sequence_backward.h"
 #include "operators/preactivation.h"
 
 namespace fastladder {
-
-// Calls run(gates, pointer) with the Cell and a null pointer of the projections' type: a cell c of float32 beside
-// narrower projections is a wide state.
-template <class Engine, class Run>
-auto dispatch_gates(const Tensor& leader, const Tensor& cell, Run run) {
-  return dispatch<Engine>(leader, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
-    const ScalarType narrow = leader.scalar_type(), own = cell.scalar_type();
-    STD_TORCH_CHECK(
-        own == narrow || own == compute_dtype<T>, "cell: got dtype ", toString(own), ", needs ", toString(narrow),
-        " like the projections, or Float beside narrower ones");
-    if constexpr (!std::is_same_v<T, Compute<T>> && !widens<Engine, T>)
-      if (own != narrow) return run(WideStates<LstmGates>(), type);
-    return run(LstmGates(), type);
-  });
-}
 
 template <class Engine>
 std::tuple<Tensor, Tensor, Tensor, Tensor> lstm_gates(
@@ -55,10 +40,63 @@ std::tuple<std::vector<Tensor>, Tensor, Tensor, Tensor> lstm_gates_backward(
       });
 }
 
+template <class Engine>
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> lstm_sequence(
+    Tensor projections,      // (T, N, 4C)
+    Tensor hidden,           // (N, C)
+    Tensor cell,             // (N, C)
+    Tensor weight,           // (4C, C)
+    OptionalTensor lengths,  // (N)
+    OptionalTensor gain,     // (2, 4C)
+    OptionalTensor bias,     // (4C)
+    std::string norm, double eps, bool keeps) {
+  using Results = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
+  const SequenceArguments arguments{projections, hidden,           cell, weight, lengths, gain,
+                                    bias,        parse_norm(norm), eps,  keeps};
+  return dispatch_gates<Engine>(projections, cell, [&](auto gates, auto* type) -> Results {
+    SequenceResults results =
+        sequence_forward<Engine, decltype(gates), std::remove_pointer_t<decltype(type)>>(arguments);
+    return {results.outputs, results.hidden, results.cell, results.cells, results.hidden_projections,
+            results.mean,    results.rstd};
+  });
+}
+
+template <class Engine>
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> lstm_sequence_backward(
+    OptionalTensor grad_outputs,  // (T, N, C)
+    OptionalTensor grad_hidden,   // (N, C)
+    OptionalTensor grad_cell,     // (N, C)
+    Tensor projections,           // (T, N, 4C)
+    Tensor hidden,                // (N, C)
+    Tensor cell,                  // (N, C)
+    Tensor weight,                // (4C, C)
+    OptionalTensor lengths,       // (N)
+    OptionalTensor gain,          // (2, 4C)
+    OptionalTensor bias,          // (4C)
+    std::string norm, double eps, bool keeps,
+    Tensor outputs,              // (T, N, C)
+    Tensor cells,                // (T, N, C)
+    Tensor hidden_projections,   // (T, N, 4C)
+    Tensor mean, Tensor rstd) {  // (T, 2, N, 1), (T, 2, 4C) or (0)
+  using Results = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
+  const SequenceArguments arguments{projections, hidden,           cell, weight, lengths, gain,
+                                    bias,        parse_norm(norm), eps,  keeps};
+  return dispatch_gates<Engine>(projections, cell, [&](auto gates, auto* type) -> Results {
+    SequenceGradients gradients = sequence_backward<Engine, decltype(gates), std::remove_pointer_t<decltype(type)>>(
+        grad_outputs, grad_hidden, grad_cell, arguments,
+        {outputs, hidden, cell, cells, hidden_projections, mean, rstd});
+    const Tensor of_lengths = empty(projections, {0}, mean.scalar_type());
+    return {gradients.projections, gradients.hidden, gradients.cell, gradients.weight, of_lengths,
+            gradients.gain,        gradients.bias};
+  });
+}
+
 template <class Engine, class Library>
 void implement_lstm_gates(Library& library) {
   library.impl("lstm_gates", TORCH_BOX(&lstm_gates<Engine>));
   library.impl("lstm_gates_backward", TORCH_BOX(&lstm_gates_backward<Engine>));
+  library.impl("lstm_sequence", TORCH_BOX(&lstm_sequence<Engine>));
+  library.impl("lstm_sequence_backward", TORCH_BOX(&lstm_sequence_backward<Engine>));
 }
 
 }  // namespace fastladder

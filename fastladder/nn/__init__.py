@@ -1,4 +1,4 @@
-"""Modules to drop into any model: recurrent cells, convolutional LSTM, decoder cells, and TAG around any network."""
+"""Modules to drop into any model: recurrent cells and layers, decoder cells, and TAG around any network."""
 
 from fastladder.nn.batch_norm import StepBatchNorm
 from fastladder.nn.batch_statistics import synchronize_batch_norm, update_batch_norm
@@ -9,12 +9,14 @@ from fastladder.nn.conv_lstm import ConvLSTM
 from fastladder.nn.conv_lstm_cell import ConvLSTMCell
 from fastladder.nn.g1 import G1, ConvG1
 from fastladder.nn.ladder_combinator import LadderCombinator
+from fastladder.nn.lstm import LSTM
 from fastladder.nn.lstm_cell import LSTMCell
 from fastladder.nn.mean_teacher import MeanTeacher
 from fastladder.nn.tag import Tag, TagOptions, TagOutput
 
 __all__ = [
     "G1",
+    "LSTM",
     "ConvG1",
     "ConvG2",
     "ConvG3",

@@ -16,7 +16,7 @@ from fastladder.ops.checks import check_flag
 
 
 class RecurrentLayers(nn.Module):
-    """The base of `ConvLSTM`, which is called like `torch.nn.LSTM`.
+    """The base of `ConvLSTM` and `LSTM`, which are called like `torch.nn.LSTM`.
 
     A subclass makes the cells and says how one of them runs over a sequence. The names of the cells are the endings of
     `torch.nn.LSTM`'s parameters: l0, l0_reverse, l1.
@@ -116,9 +116,10 @@ class RecurrentLayers(nn.Module):
             raise TypeError(f"input: got {type(input).__name__}, needs a tensor or a PackedSequence")
         if input.dim() != self.dims + 3 or input.shape[2] != self.input_size or input.shape[self.batch_first] == 0:
             order = "N, T" if self.batch_first else "T, N"
+            spatial = f" and {self.dims} spatial sizes" if self.dims else ""
             raise ValueError(
-                f"input: got shape {tuple(input.shape)}, needs ({order}, {self.input_size}, *S) with T above 0 "
-                f"and {self.dims} spatial sizes"
+                f"input: got shape {tuple(input.shape)}, needs ({order}, {self.input_size}{self._s}) with T above 0"
+                f"{spatial}"
             )
         if self.batch_first:
             input = input.transpose(0, 1)
@@ -178,8 +179,13 @@ class RecurrentLayers(nn.Module):
         for index, tensor in enumerate(state or ()):
             if tensor.dim() != 3 + self.dims or tensor.shape[:3] != needed:
                 raise ValueError(
-                    f"state[{index}]: got shape {tuple(tensor.shape)}, needs ({', '.join(map(str, needed))}, *S)"
+                    f"state[{index}]: got shape {tuple(tensor.shape)}, needs ({', '.join(map(str, needed))}{self._s})"
                 )
+
+    @property
+    def _s(self) -> str:
+        """How messages write the spatial sizes at the end of a shape."""
+        return ", *S" if self.dims else ""
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, batch_first={self.batch_first}"

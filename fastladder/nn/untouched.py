@@ -1,6 +1,5 @@
 """Whether a submodule is as fastladder built it, so that its parent may use its weights instead of calling it."""
 
-import torch
 from torch import nn
 from torch.nn.modules import module as torch_module
 
@@ -18,14 +17,11 @@ def is_untouched(module: nn.Module, kind: type[nn.Module]) -> bool:
     """Whether a call of the module runs the forward of its class on its own weights and nothing else.
 
     Not where it has been replaced, wrapped, hooked, parametrized, compiled in place or sharded: then it must be called.
-    In code that is compiled every module is called.
 
     Args:
         module: a submodule.
         kind: the class it was built as.
     """
-    if torch.compiler.is_compiling():
-        return False
     if type(module) is not kind or "forward" in vars(module) or module._compiled_call_impl is not None:
         return False
     if has_hooks(module) or torch_module._has_any_global_hook():

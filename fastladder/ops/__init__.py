@@ -10,7 +10,7 @@ from fastladder.ops.grouping import (
     group_mixture_nll,
     group_mixture_nll_bernoulli,
 )
-from fastladder.ops.lstm_gates import lstm_gates
+from fastladder.ops.lstm_gates import lstm_gates, lstm_sequence
 from fastladder.ops.registration import attach
 
 if extension.module is not None:
@@ -30,4 +30,5 @@ __all__ = [
     "group_mixture_nll_bernoulli",
     "ladder_combine",
     "lstm_gates",
+    "lstm_sequence",
 ]

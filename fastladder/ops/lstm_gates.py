@@ -1,13 +1,25 @@
-"""The gates of an LSTM over normalised projections, with checks and fused kernels."""
+"""The gates of an LSTM over normalised projections, and a dense LSTM over sequences, with checks and fused kernels."""
 
+import itertools
 from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from fastladder import reference
 from fastladder.backends import select_backend
 from fastladder.ops import checks
-from fastladder.ops.registration import empty_like_layout, empty_statistics, fused, operator
+from fastladder.ops.registration import (
+    empty_like_layout,
+    empty_statistics,
+    fused,
+    operator,
+    statistics_dtype,
+)
+
+FAMILY = "lstm_gates"
 
 
 def lstm_gates(
@@ -54,7 +66,7 @@ def lstm_gates(
     bias = checks.check_optional_parameter("bias", bias, (4 * channels,), ps[0], "projections")
     checks.check_option("norm", norm, checks.NORMS)
     checks.check_eps(eps)
-    backend = select_backend("lstm_gates", cell.device, ps[0].dtype)
+    backend = select_backend(FAMILY, cell.device, ps[0].dtype)
     if backend == "reference":
         return reference.lstm_gates(ps, cell, gain=gain, bias=bias, norm=norm, eps=eps)
     return fused(backend).lstm_gates(ps, cell, gain, bias, norm, eps)[:2]
@@ -67,3 +79,119 @@ def _lstm_gates(
     leader, channels = projections[0], cell.shape[1]
     outputs = empty_like_layout(leader, channels), empty_like_layout(leader, channels, cell.dtype)
     return (*outputs, *empty_statistics(leader, len(projections), norm, norm_groups=1))
+
+
+def lstm_sequence(
+    projections: Tensor,
+    hidden: Tensor,
+    cell: Tensor,
+    weight: Tensor,
+    *,
+    lengths: Tensor | Sequence[int] | None = None,
+    gain: Tensor | None = None,
+    bias: Tensor | None = None,
+    norm: str = "none",
+    eps: float = 1e-5,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A dense LSTM over a whole sequence: every step is :func:`lstm_gates` of the input's and the state's projection.
+
+    The equation is that of :func:`fastladder.reference.lstm_sequence`. The gradient of the weight is one product over
+    all steps. Integers from the longest to the shortest make the fastest `lengths`, as samples need not be sorted.
+
+    Args:
+        projections: (T, N, 4C), of the input, gates in the order i, f, g, o.
+        hidden: (N, C), the hidden state before the first step.
+        cell: (N, C), the cell state before the first step, in the dtype of the projections, or in float32 beside
+            bfloat16 or float16.
+        weight: (4C, C), which projects the hidden state.
+        lengths: (N,), how many steps each sample has, from 0 to T; missing means T for all.
+        gain: (2, 4C), of the projections of input and hidden state; missing means 1.
+        bias: (4C,); missing means 0.
+        norm: "none"; "layer": each projection is normalised per sample and step; "batch": per channel over the N
+            samples of a step, which all need to be as long.
+        eps: added to the variance.
+
+    Returns:
+        outputs, (T, N, C), the hidden states after each step, and zero after the length of a sample; and the hidden
+        state, in the dtype of the projections, and the cell, in its own, after the last step of each sample, (N, C).
+        Under autocast all but a cell of float32 take its dtype.
+
+    Raises:
+        ValueError, TypeError: an argument has a wrong shape, dtype, device or option; the message names it.
+    """
+    projections, hidden, weight = checks.autocast(projections, hidden, weight)
+    cell = checks.autocast_state(cell)
+    duration, batch, channels = _check_sequence(projections)
+    checks.check_activation("hidden", hidden, (batch, channels), projections, "projections")
+    checks.check_activation("cell", cell, (batch, channels), projections, "projections", state=True)
+    checks.check_activation("weight", weight, (4 * channels, channels), projections, "projections")
+    gain = checks.check_optional_parameter("gain", gain, (2, 4 * channels), projections, "projections")
+    bias = checks.check_optional_parameter("bias", bias, (4 * channels,), projections, "projections")
+    checks.check_option("norm", norm, checks.NORMS)
+    checks.check_eps(eps)
+    longest_first = lengths is None or _check_lengths(lengths, batch, duration)
+    if lengths is not None and norm == "batch":
+        raise ValueError("lengths: got a value, needs None with norm 'batch', whose statistics are of all samples")
+    backend = select_backend(FAMILY, cell.device, projections.dtype)
+    if backend == "reference":
+        return reference.lstm_sequence(
+            projections, hidden, cell, weight, lengths=lengths, gain=gain, bias=bias, norm=norm, eps=eps
+        )
+    run = fused(backend).lstm_sequence
+    given = (projections, hidden, cell, weight, gain, bias)
+    keeps = torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in given)
+    lengths = None if lengths is None else torch.as_tensor(lengths)
+    if longest_first:
+        return run(projections, hidden, cell, weight, lengths, gain, bias, norm, eps, keeps)[:3]
+    assert lengths is not None
+    order = lengths.argsort(descending=True, stable=True)
+    there, back = order.to(cell.device), order.argsort().to(cell.device)
+    moved = projections.index_select(1, there), hidden.index_select(0, there), cell.index_select(0, there)
+    outputs, hidden, cell = run(*moved, weight, lengths[order], gain, bias, norm, eps, keeps)[:3]
+    return outputs.index_select(1, back), hidden.index_select(0, back), cell.index_select(0, back)
+
+
+def _check_sequence(projections: Any) -> tuple[int, int, int]:
+    """Checks projections (T, N, 4C), and returns T, N and C."""
+    needs = "projections: got shape {}, needs (T, N, 4C)"
+    if isinstance(projections, Tensor) and (projections.dim() != 3 or projections.shape[2] % 4 != 0):
+        raise ValueError(needs.format(tuple(projections.shape)))
+    checks.check_leader("projections", projections, parts=1)
+    duration, batch, width = projections.shape
+    return duration, batch, width // 4
+
+
+def _check_lengths(lengths: Any, batch: int, duration: int) -> bool:
+    """Checks the lengths of N samples, of a tensor without its values. Returns whether they are known to fall."""
+    if isinstance(lengths, Tensor):
+        if lengths.shape != (batch,) or lengths.is_floating_point() or lengths.dtype == torch.bool:
+            raise ValueError(f"lengths: got {lengths.dtype} of shape {tuple(lengths.shape)}, needs ({batch},) integers")
+        return False
+    if not isinstance(lengths, Sequence) or not all(isinstance(n, Integral) for n in lengths) or len(lengths) != batch:
+        raise ValueError(f"lengths: got {lengths!r}, needs ({batch},) integers")
+    if any(not 0 <= n <= duration for n in lengths):
+        raise ValueError(f"lengths: got {min(lengths)} to {max(lengths)}, needs 0 to {duration}")
+    return all(a >= b for a, b in itertools.pairwise(lengths))
+
+
+@operator(outputs=3, activations=4, keeps_layout=False, kept_outputs=1)
+def _lstm_sequence(
+    projections: Tensor,
+    hidden: Tensor,
+    cell: Tensor,
+    weight: Tensor,
+    lengths: Tensor | None,
+    gain: Tensor | None,
+    bias: Tensor | None,
+    norm: str,
+    eps: float,
+    keeps: bool,
+) -> tuple[Tensor, ...]:
+    duration, batch, width = projections.shape
+    shape = (duration, batch, width // 4)
+    outputs = projections.new_empty(shape), projections.new_empty(shape[1:]), cell.new_empty(shape[1:])
+    of_step = {"layer": (2, batch, 1), "batch": (2, width)}
+    sizes = (duration, *of_step[norm]) if norm != "none" else (0,)
+    mean, rstd = (projections.new_empty(sizes, dtype=statistics_dtype(projections)) for _ in range(2))
+    hidden_projections = projections.new_empty((duration if keeps else 0, batch, width))
+    return (*outputs, cell.new_empty(shape), hidden_projections, mean, rstd)

@@ -3,17 +3,19 @@
 Every operator F follows one convention, in C++ (namespace `fastladder`) and in Triton (`fastladder_triton`):
 
     F(*arguments) -> (*outputs, *statistics)
-    F_backward(*gradients, *arguments, *statistics) -> one gradient for every tensor argument, in order
+    F_backward(*gradients, *arguments, *kept outputs, *statistics) -> one gradient for every tensor argument, in order
 
 `outputs` are differentiable; `statistics` (such as mean and reciprocal deviation) are kept for the backward pass beside
-the arguments. A gradient is None where an output is unused, and that of a missing argument is an empty tensor. A list
-of tensors is one argument, whose gradient is a list. So an operator is declared by the shapes of its results and the
-number of its outputs.
+the arguments, and so are the first outputs of some operators. A gradient is None where an output is unused, and that of
+a missing argument or of integers is an empty tensor. A list of tensors is one argument, whose gradient is a list. An
+option that the reference does not have only says what is kept. So an operator is declared by the shapes of its results
+and the number of its outputs.
 
 F_backward is not differentiable. A backward pass that is itself differentiated or transformed goes through the
 reference (`_reference_gradients`).
 """
 
+import inspect
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,6 +41,7 @@ class Operator:
     outputs: int  # how many results are outputs; the rest are statistics
     activations: int  # how many leading arguments are activations, whose gradients have their dtypes
     keeps_layout: bool  # whether these are (N, _, *S), and gradients lie in memory as the first; else contiguous
+    kept_outputs: int  # how many outputs, the first ones, the backward pass takes too
     settled: dict[str, Any]  # arguments of the reference that the registered operator does not have
 
 
@@ -46,13 +49,13 @@ OPERATORS: list[Operator] = []
 
 
 def operator(
-    *, outputs: int, activations: int, keeps_layout: bool = True, **settled: Any
+    *, outputs: int, activations: int, keeps_layout: bool = True, kept_outputs: int = 0, **settled: Any
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares an operator by its fake forward kernel, whose name it takes (without a leading underscore)."""
 
     def declare(fake: Callable[..., Any]) -> Callable[..., Any]:
         name = fake.__name__.removeprefix("_")
-        OPERATORS.append(Operator(name, fake, outputs, activations, keeps_layout, settled))
+        OPERATORS.append(Operator(name, fake, outputs, activations, keeps_layout, kept_outputs, settled))
         return fake
 
     return declare
@@ -73,7 +76,7 @@ def fused(backend: str) -> Any:
     return EAGER["fastladder" if backend == "native" else "fastladder_triton"]
 
 
-def channels_last(tensor: Tensor) -> bool:
+def is_channels_last(tensor: Tensor) -> bool:
     """Whether (N, C, *S) lies in memory as (N, *S, C). A layout that is both counts as contiguous."""
     return tensor.dim() > 2 and not tensor.is_contiguous() and tensor.movedim(1, -1).is_contiguous()
 
@@ -84,14 +87,14 @@ def empty_like_layout(leader: Tensor, channels: int, dtype: torch.dtype | None =
     It has the dtype of the leader where none is given.
     """
     batch, _, *spatial = leader.shape
-    if channels_last(leader):
+    if is_channels_last(leader):
         return leader.new_empty((batch, *spatial, channels), dtype=dtype).movedim(-1, 1)
     return leader.new_empty((batch, channels, *spatial), dtype=dtype)
 
 
 def in_layout_of(leader: Tensor, *tensors: Any) -> Iterator[Any]:
     """Each tensor (N, _, *S), copied where it does not lie in memory as `empty_like_layout` of the leader would."""
-    last = channels_last(leader)
+    last = is_channels_last(leader)
     for tensor in tensors:
         if tensor is None:
             yield None
@@ -130,9 +133,11 @@ def _attach(namespace: str, op: Operator) -> None:
     run_backward = getattr(getattr(torch.ops, namespace), f"{op.name}_backward").default
     names = [argument.name for argument in run._schema.arguments]
     kinds = [KINDS.get(str(argument.type), "option") for argument in run._schema.arguments]
+    of_reference = inspect.signature(getattr(reference, op.name)).parameters
 
     def setup_context(ctx: Any, inputs: tuple[Argument, ...], output: Tensor | tuple[Tensor, ...]) -> None:
-        statistics = () if isinstance(output, Tensor) else output[op.outputs :]
+        results = (output,) if isinstance(output, Tensor) else output
+        statistics = results[op.outputs :]
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*statistics)
         ctx.lengths = [len(a) if kind == "list" else 1 for kind, a in zip(kinds, inputs, strict=True)]
@@ -140,7 +145,7 @@ def _attach(namespace: str, op: Operator) -> None:
         tensors: list[Tensor | None] = []
         for kind, argument in zip(kinds, inputs, strict=True):
             tensors.extend(argument if kind == "list" else [argument] if kind == "tensor" else [])
-        ctx.save_for_backward(*tensors, *statistics)
+        ctx.save_for_backward(*tensors, *results[: op.kept_outputs], *statistics)
 
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Argument, ...]:
         saved, options = iter(ctx.saved_tensors), iter(ctx.options)
@@ -151,11 +156,13 @@ def _attach(namespace: str, op: Operator) -> None:
             else:
                 arguments.append(next(saved if kind == "tensor" else options))
         if torch.is_grad_enabled() or needs_reference() or _are_batched(gradients):
-            return _reference_gradients(op, dict(zip(names, arguments, strict=True)), gradients[: op.outputs])
+            named = {name: a for name, a in zip(names, arguments, strict=True) if name in of_reference}
+            of_named = iter(_reference_gradients(op, named, gradients[: op.outputs]))
+            return tuple(next(of_named) if name in of_reference else None for name in names)
         results = run_below_autograd(run_backward, *gradients[: op.outputs], *arguments, *saved)
-        results = iter((results,) if isinstance(results, Tensor) else results)
-        results = [next(results) if kind != "option" else None for kind in kinds]
-        return tuple(None if a is None else result for a, result in zip(arguments, results, strict=True))
+        found = iter((results,) if isinstance(results, Tensor) else results)
+        complete = [next(found) if kind != "option" else None for kind in kinds]
+        return tuple(result if _has_gradient(a) else None for a, result in zip(arguments, complete, strict=True))
 
     def fake_backward(*everything: Argument) -> Any:
         arguments = everything[op.outputs : op.outputs + len(kinds)]
@@ -167,9 +174,9 @@ def _attach(namespace: str, op: Operator) -> None:
             elif kind == "tensor" and position < op.activations and op.keeps_layout:
                 results.append(empty_like_layout(leader, argument.shape[1], argument.dtype))
             elif kind == "tensor" and position < op.activations:
-                results.append(leader.new_empty(argument.shape))
+                results.append(leader.new_empty(argument.shape, dtype=argument.dtype))
             elif kind == "tensor":
-                shape = (0,) if argument is None else argument.shape
+                shape = argument.shape if _has_gradient(argument) else (0,)
                 results.append(leader.new_empty(shape, dtype=statistics_dtype(leader)))
         return results[0] if len(results) == 1 else tuple(results)
 
@@ -178,6 +185,11 @@ def _attach(namespace: str, op: Operator) -> None:
     torch.library.register_autograd(name, backward, setup_context=setup_context)
     setattr(EAGER[namespace], op.name, eager_call(run, setup_context, backward, kinds))
     torch.library.register_autograd(f"{name}_backward", _no_second_derivative(op.name))
+
+
+def _has_gradient(argument: Argument) -> bool:
+    """Whether F_backward has a gradient of this argument: not of one that is missing or has integers."""
+    return argument is not None and not (isinstance(argument, Tensor) and not argument.is_floating_point())
 
 
 def _are_batched(gradients: Sequence[Tensor | None]) -> bool:

@@ -13,7 +13,7 @@ from fastladder.reference.grouping import (
     group_mixture_nll,
     group_mixture_nll_bernoulli,
 )
-from fastladder.reference.lstm_gates import lstm_gates
+from fastladder.reference.lstm_gates import lstm_gates, lstm_sequence
 
 __all__ = [
     "combine_g1",
@@ -28,4 +28,5 @@ __all__ = [
     "group_mixture_nll_bernoulli",
     "ladder_combine",
     "lstm_gates",
+    "lstm_sequence",
 ]

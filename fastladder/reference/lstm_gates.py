@@ -1,7 +1,8 @@
-"""The gates of an LSTM over one to three normalised projections."""
+"""The gates of an LSTM over one to three normalised projections, and a dense LSTM over a whole sequence."""
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from fastladder.reference.normalization import preactivation
@@ -35,3 +36,40 @@ def lstm_gates(
     new_cell = f.sigmoid() * compute_dtype_of(cell) + i.sigmoid() * g.tanh()
     hidden = o.sigmoid() * new_cell.tanh()
     return hidden.to(projections[0].dtype), new_cell.to(cell.dtype)
+
+
+def lstm_sequence(
+    projections: Tensor,
+    hidden: Tensor,
+    cell: Tensor,
+    weight: Tensor,
+    *,
+    lengths: Tensor | Sequence[int] | None = None,
+    gain: Tensor | None = None,
+    bias: Tensor | None = None,
+    norm: str = "none",
+    eps: float = 1e-5,
+) -> tuple[Tensor, Tensor, Tensor]:
+    r"""All steps of a dense LSTM: outputs (T, N, C), and the last hidden h_T and cell c_T, (N, C) each.
+
+    .. math::
+        h_t, c_t = \mathrm{lstm\_gates}([p_t, W h_{t-1}], c_{t-1})
+
+    for projections p_t of the input, (T, N, 4C), the weight W, (4C, C), of the hidden state, and the gain, (2, 4C), of
+    both projections. A sample's state stays as it is after its length, one of (N,), and its outputs are zero there.
+    """
+    outputs = [projections[:0, :, : hidden.shape[1]]]
+    hidden, cell = hidden.clone(), cell.clone()
+    lengths = None if lengths is None else torch.as_tensor(lengths, device=projections.device)[:, None]
+    for step, projection in enumerate(projections):
+        if lengths is not None:
+            projection = torch.where(step < lengths, projection, 0)  # no gradient comes through what is not finite
+        both = [projection, hidden @ weight.t()]
+        output, new_cell = lstm_gates(both, cell, gain=gain, bias=bias, norm=norm, eps=eps)
+        if lengths is None:
+            hidden, cell = output, new_cell
+        else:
+            hidden, cell = torch.where(step < lengths, output, hidden), torch.where(step < lengths, new_cell, cell)
+            output = torch.where(step < lengths, output, 0)
+        outputs.append(output[None])
+    return torch.cat(outputs), hidden, cell

@@ -50,6 +50,8 @@ def test_sixteen_bytes_at_a_time(row: Row, shape: tuple[int, ...], layout: str) 
 @every_row
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_any_memory_layout(row: Row, layout: str) -> None:
+    if layout == "expanded" and row.is_sequence:
+        pytest.skip("numbers that are normalised together would all be the same")
     assert_as_good_as_reference(row, row.inputs((3, 5, 8, 2), layout=layout))
 
 

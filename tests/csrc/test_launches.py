@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.csrc.emulated import Trace, Tracer
-from tests.ops.contract import PARAMETER, ROWS, Row
+from tests.ops.contract import PARAMETER, ROWS, Row, lstm_gates, lstm_sequence
 
 pytestmark = pytest.mark.usefixtures("emulation")
 
@@ -17,6 +17,7 @@ PREACTIVATIONS = [  # one of every operator with a norm, for each norm
     if "norm" in row.options
     and "gain" in row.arguments
     and row.projections in (0, 2)
+    and not row.is_sequence
     and not row.options.get("squash_gate")
 ]
 GROUPING = [row for row in ROWS if row.operator.startswith("group_")]
@@ -105,6 +106,15 @@ def test_layer_norm_reads_a_chunk_twice_before_the_next(
         for x in each.reads:
             for sample in range(samples):
                 assert {(i - 1) // launches for i in each.trace.launches_that_load(x[sample])} == {sample}
+
+
+@pytest.mark.parametrize("norm", FORWARD)
+def test_a_sequence_launches_what_each_of_its_steps_does(norm: str, tracer: Tracer) -> None:
+    sequence, step = lstm_sequence(norm), lstm_gates(norm, 2)
+    projections, hidden, *_ = sequence.inputs(SHAPE)
+    ones, all_steps = run(step, tracer, tuple(hidden.shape)), run(sequence, tracer, SHAPE)
+    for one, every in zip(ones, all_steps, strict=True):
+        assert every.trace.launches == projections.shape[0] * one.trace.launches > 0
 
 
 @with_norm("none", "batch")

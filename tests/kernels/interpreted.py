@@ -26,6 +26,7 @@ from tests.ops.contract import (
     group_evidence,
     ladder_combine,
     lstm_gates,
+    lstm_sequence,
 )
 
 # Rounding of the result, and of sums in another order in float32.
@@ -98,6 +99,22 @@ def test_narrow_dtypes(build: Build, norm: str, dtype: torch.dtype) -> None:
 def test_state_of_float32_beside_narrow_dtypes(norm: str, dtype: torch.dtype, layout: str) -> None:
     row = lstm_gates(norm, wide_states=True)
     check(row, row.inputs((3, 5, 5, 7), dtype=dtype, layout=layout))
+
+
+@every_norm
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("shape", [(3, 5, 4), (1, 5, 1), (0, 5, 3), (2, 5, 0)], ids=str)
+def test_sequences(norm: str, affine: bool, shape: tuple[int, ...]) -> None:
+    row = lstm_sequence(norm, affine=affine)
+    check(row, row.inputs(shape))
+    for unused in range(row.outputs):
+        check(row, row.inputs(shape), unused=unused)
+
+
+@pytest.mark.parametrize("norm", ["none", "layer"])
+def test_sequences_of_several_lengths(norm: str) -> None:
+    row = replace(lstm_sequence(norm), options={"norm": norm, "lengths": [2, 4, 0]})
+    check(row, row.inputs((3, 5, 4)))
 
 
 @every_operator

@@ -6,6 +6,7 @@ from torch import nn
 from fastladder.models import LadderNetwork, RLadder, Tagger, rladder_small_digits
 from fastladder.nn import (
     G1,
+    LSTM,
     ConvG1,
     ConvG2,
     ConvG3,
@@ -33,6 +34,8 @@ MODULES = {
     "ConvGRUCell": (lambda **o: ConvGRUCell(3, 4, 3, **o), lambda: (maps(3), maps(4))),
     "ConvLSTM": (lambda **o: ConvLSTM(3, 4, 3, 2, norm="layer", bidirectional=True, **o),
                  lambda: (torch.randn(3, 2, 3, 5, 5), (torch.randn(4, 2, 4, 5, 5), torch.randn(4, 2, 4, 5, 5)))),
+    "LSTM": (lambda **o: LSTM(3, 4, 2, norm="layer", bidirectional=True, **o),
+             lambda: (torch.randn(3, 2, 3), (torch.randn(4, 2, 4), torch.randn(4, 2, 4)))),
     "G1": (lambda **o: G1(3, 4, **o), lambda: (torch.randn(3, 3), torch.randn(3, 4))),
     "ConvG1": (lambda **o: ConvG1(3, 4, 4, stride=2, **o), lambda: (maps(3, 3), maps(4))),
     "ConvG2": (lambda **o: ConvG2(3, 4, 3, stride=2, **o), lambda: (maps(3, 3), maps(4))),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fastladder.models import RLadder, rladder_small_digits
-from fastladder.nn import ConvGRUCell, ConvLSTM, ConvLSTMCell, LSTMCell
+from fastladder.nn import LSTM, ConvGRUCell, ConvLSTM, ConvLSTMCell, LSTMCell
 
 STEPS = 500
 MAKE = {
@@ -42,9 +42,11 @@ def test_a_cell_keeps_adding_up(name):
 
 
 @pytest.mark.parametrize("lengths", [None, [STEPS, STEPS - 1]])
+@pytest.mark.parametrize("dims", [0, 2])
 @torch.no_grad()
-def test_a_conv_lstm_keeps_adding_up(lengths):
-    network, x = ConvLSTM(1, 1, 1, 2, bidirectional=True), torch.zeros(STEPS, 2, 1, 1, 1)
+def test_layers_keep_adding_up(dims, lengths):
+    network = ConvLSTM(1, 1, 1, 2, bidirectional=True) if dims else LSTM(1, 1, 2, bidirectional=True)
+    x = torch.zeros(STEPS, 2, 1, *[1] * dims)
     for cell in network.children():
         hold_gates(cell)
     _, (_, expected) = network(x, lengths=lengths)
@@ -54,9 +56,11 @@ def test_a_conv_lstm_keeps_adding_up(lengths):
     torch.testing.assert_close(cell, expected)
 
 
-def test_gradients_flow_through_a_state_of_float32():
+@pytest.mark.parametrize("dims", [0, 2])
+def test_gradients_flow_through_a_state_of_float32(dims):
     torch.manual_seed(4)
-    network, x = ConvLSTM(2, 3, 3, norm="layer"), torch.randn(6, 2, 2, 5, 5)
+    network = ConvLSTM(2, 3, 3, norm="layer") if dims else LSTM(2, 16, norm="layer")
+    x = torch.randn(6, 2, 2, *[5] * dims)
     gradients = []
     for enabled in (False, True):
         network.zero_grad()

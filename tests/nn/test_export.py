@@ -5,11 +5,12 @@ import torch
 
 from fastladder.models import LadderNetwork, RLadder, rladder_small_digits
 from fastladder.models.ladder import Conv, Dense, MaxPool
-from fastladder.nn import ConvLSTM
+from fastladder.nn import LSTM, ConvLSTM
 from tests.nn.modules import MODULES, tensors
 
 NETWORKS = {
     "ConvLSTM without a state": (lambda: ConvLSTM(2, 3, 3, norm="layer"), lambda: (torch.rand(3, 2, 2, 5, 5),)),
+    "LSTM without a state": (lambda: LSTM(2, 3), lambda: (torch.rand(3, 2, 2),)),
     "RLadder": (lambda: RLadder(rladder_small_digits(4, 4, 5), (1, 20, 20)), lambda: (torch.rand(2, 3, 1, 20, 20),)),
     "LadderNetwork": (lambda: LadderNetwork(4, (8, 3)), lambda: (torch.rand(3, 4),)),
     "convolutional LadderNetwork": (
@@ -17,7 +18,18 @@ NETWORKS = {
         lambda: (torch.rand(3, 1, 8, 8),),
     ),
 }
-CELLS = ["LSTMCell", "LSTMCell-batch", "ConvLSTMCell", "ConvGRUCell", "ConvLSTM", "G1", "ConvG1", "ConvG2", "ConvG3"]
+CELLS = [
+    "LSTMCell",
+    "LSTMCell-batch",
+    "ConvLSTMCell",
+    "ConvGRUCell",
+    "ConvLSTM",
+    "LSTM",
+    "G1",
+    "ConvG1",
+    "ConvG2",
+    "ConvG3",
+]
 EVERY = {name: MODULES[name] for name in CELLS} | NETWORKS
 
 
@@ -60,13 +72,16 @@ def test_onnx_of_any_batch_size(tmp_path):
 
 
 @pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize("name", ["ConvLSTM", "RLadder"])
+@pytest.mark.parametrize("name", ["ConvLSTM", "LSTM", "RLadder"])
 def test_torch_export_keeps_the_fused_operators(name, strict):
     make, inputs = EVERY[name]
     module, arguments = make().eval(), inputs()
     exported = torch.export.export(module, arguments, strict=strict)
     calls = [node.target for node in exported.graph.nodes if node.op == "call_function"]
-    recurrent = 12 if name == "ConvLSTM" else 9  # three time steps of two layers in two directions, or of three rows
-    assert calls.count(torch.ops.fastladder.lstm_gates.default) == recurrent
+    if name == "LSTM":  # two layers in two directions
+        assert calls.count(torch.ops.fastladder.lstm_sequence.default) == 4
+    else:
+        recurrent = 12 if name == "ConvLSTM" else 9  # three time steps of the same, or of three rows
+        assert calls.count(torch.ops.fastladder.lstm_gates.default) == recurrent
     for got, expected in zip(tensors(exported.module()(*arguments)), tensors(module(*arguments)), strict=True):
         torch.testing.assert_close(got, expected)

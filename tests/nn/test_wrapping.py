@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from bench.harness import saved_bytes
 from fastladder.models import LadderNetwork, RLadder, rladder_small_digits
-from fastladder.nn import G1, ConvG1, ConvG3, ConvGRUCell, ConvLSTM, ConvLSTMCell, LSTMCell
+from fastladder.nn import G1, LSTM, ConvG1, ConvG3, ConvGRUCell, ConvLSTM, ConvLSTMCell, LSTMCell
 from tests.nn.modules import MODULES, NETWORKS, tensors
 
 X = torch.rand(4, 2, 2, 5, 5, generator=torch.Generator().manual_seed(1))
@@ -76,16 +76,18 @@ def test_a_cell_can_be_compiled_in_place():
 @pytest.mark.usefixtures("process_group")
 @pytest.mark.parametrize("part", ["l0", "l0.hidden_projection", "l1.preactivation", ""])
 @pytest.mark.parametrize("norm", ["none", "layer"])
-def test_fully_sharded(part, norm):
-    network = ConvLSTM(2, 3, 3, 2, norm=norm)
-    expected = gradients(network, X[:1])
+@pytest.mark.parametrize("dims", [0, 2])
+def test_fully_sharded(part, norm, dims):
+    network = ConvLSTM(2, 3, 3, 2, norm=norm) if dims else LSTM(2, 3, 2, norm=norm)
+    x = X[:1] if dims else X[:, :, :, 0, 0]
+    expected = gradients(network, x)
     sharded = copy.deepcopy(network)
     fsdp.fully_shard(sharded.get_submodule(part), mesh=init_device_mesh("cpu", (1,)))
-    assert_same(gradients(sharded, X[:1]), expected)
+    assert_same(gradients(sharded, x), expected)
 
 
 @pytest.mark.usefixtures("process_group")
-@pytest.mark.parametrize("name", ["LSTMCell", "ConvLSTM", "G1", "ConvG2", "ConvG3"])
+@pytest.mark.parametrize("name", ["LSTMCell", "LSTM", "ConvLSTM", "G1", "ConvG2", "ConvG3"])
 def test_every_part_fully_sharded_on_its_own(name):
     """Their parameters are freed as soon as each part has run."""
     make, inputs = MODULES[name]
@@ -100,7 +102,7 @@ def test_every_part_fully_sharded_on_its_own(name):
 
 @pytest.mark.usefixtures("process_group")
 @pytest.mark.parametrize(
-    "name", ["LSTMCell", "ConvLSTM", "G1", "ConvG2", "LadderCombinator", "Tag", "Tagger", "RLadder"]
+    "name", ["LSTMCell", "LSTM", "ConvLSTM", "G1", "ConvG2", "LadderCombinator", "Tag", "Tagger", "RLadder"]
 )
 def test_sharded_on_the_meta_device_and_drawn_anew(name):
     make, *_ = (MODULES | NETWORKS)[name]
@@ -140,6 +142,9 @@ ONE_STEP = {
     "ConvLSTM": (lambda **o: ConvLSTM(2, 3, 3, 2, bidirectional=True, **o), lambda: (X[:1],)),
     "ConvLSTM-layer": (lambda: ConvLSTM(2, 3, 3, norm="layer"), lambda: (X[:1],)),
     "ConvLSTM-batch": (lambda: ConvLSTM(2, 3, 3, norm="batch", bias=False), lambda: (X[:1],)),
+    "LSTM": (lambda: LSTM(2, 3, 2, bidirectional=True), lambda: (X[:1, :, :, 0, 0],)),
+    "LSTM-layer": (lambda: LSTM(2, 3, norm="layer", bias=False), lambda: (X[:1, :, :, 0, 0],)),
+    "LSTM-batch": (lambda: LSTM(2, 3, norm="batch"), lambda: (X[:1, :, :, 0, 0],)),
     "ConvLSTM without bias": (lambda: ConvLSTM(2, 3, 3, bias=False), lambda: (X[:1],)),
     "ConvLSTMCell": (lambda: ConvLSTMCell(2, 3, 3, feedback_size=2), lambda: (X[0],)),
     "LSTMCell": (lambda: LSTMCell(2, 3), lambda: (X[0, :, :, 0, 0],)),
@@ -190,6 +195,8 @@ def swapped(module, name):
         (lambda: LSTMCell(2, 3), "hidden_projection", lambda: (torch.rand(4, 2),)),
         (lambda: ConvLSTM(2, 3, 3), "l0.hidden_projection", lambda: (X,)),
         (lambda: ConvLSTM(2, 3, 3), "l0.input_projection", lambda: (X,)),
+        (lambda: LSTM(2, 3), "l0.hidden_projection", lambda: (X[:, :, :, 0, 0],)),
+        (lambda: LSTM(2, 3), "l0.input_projection", lambda: (X[:, :, :, 0, 0],)),
         (lambda: ConvGRUCell(2, 3, 3), "hidden_projection", lambda: (X[0],)),
         (lambda: G1(2, 3), "projection", lambda: (torch.rand(4, 2), torch.rand(4, 3))),
         (lambda: ConvG1(2, 3, 3), "projection", lambda: (X[0], torch.rand(2, 3, 5, 5))),
@@ -223,7 +230,7 @@ def test_a_replaced_projection_of_another_size_is_named():
 
 
 @pytest.mark.filterwarnings("ignore:.*quantization.*:DeprecationWarning")
-@pytest.mark.parametrize("name", ["LSTMCell", "G1", *NETWORKS])
+@pytest.mark.parametrize("name", ["LSTMCell", "LSTM", "G1", *NETWORKS])
 def test_quantized(name):
     make, inputs, *keywords = (MODULES | NETWORKS)[name]
     options = keywords[0]() if keywords else {}
@@ -245,7 +252,7 @@ def test_torchinfo(name, bias):
     summary = torchinfo.summary(network, input_data=list(inputs()), verbose=0, **(keywords[0]() if keywords else {}))
     own = sum(p.numel() for p in network.parameters())
     # It counts modules twice that are called before their parent, or not in the first time step.
-    often = name in ("ConvLSTM", "RLadder")
+    often = name in ("LSTM", "ConvLSTM", "RLadder")
     assert summary.total_params >= own if often else summary.total_params == own
 
 

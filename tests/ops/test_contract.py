@@ -44,6 +44,8 @@ def test_any_size_and_rank(row, shape, device):
 @every_row
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_any_memory_layout(row, layout, device):
+    if layout == "expanded" and row.is_sequence:
+        pytest.skip("numbers that are normalised together would all be the same")
     inputs = row.inputs(SHAPE, device=device, layout=layout)
     assert_as_good_as_reference(row, inputs)
     if layout in ("contiguous", "channels_last"):
@@ -148,7 +150,7 @@ def test_every_element_is_written(row, device):
 
 def raw_arguments(row, inputs):
     """The arguments of the registered operator, in the order of its schema."""
-    given = dict(zip(row.arguments, inputs, strict=True)) | {"eps": 1e-5} | row.options
+    given = dict(zip(row.arguments, inputs, strict=True)) | {"eps": 1e-5, "keeps": True} | row.options
     if row.projections:
         given["projections"] = inputs[: row.projections]
     if "noise_variance" in given:  # the public function adds them up
@@ -223,9 +225,11 @@ def test_autocast(row, device):
 def test_saves_its_inputs_and_statistics_only(row, device):
     inputs = row.inputs((4, 8, 16, 16), device=device)
     fused, eager = (saved_bytes(partial(row.call, where=where), inputs) for where in (ops, reference))
+    first = row.call(*inputs)[0]
+    steps = first.shape[0] if row.is_sequence else 1
     # Mean and reciprocal deviation, of every projection and group or channel; a few hundred numbers at most.
-    assert fused <= 2 * 4 * 3 * 4 * 8 * 4
-    assert fused < eager / 20
+    assert fused <= row.kept * first.nbytes + steps * 2 * 4 * 3 * 4 * 8 * 4
+    assert fused < eager / (1 if row.is_sequence else 20)
 
 
 @every_row

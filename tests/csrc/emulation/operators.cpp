@@ -3,6 +3,7 @@
 #define QUOTE(text) #text
 #define HEADER(family) QUOTE(operators/family.h)
 #define CUDA_HEADER(name) QUOTE(cuda/name.cuh)
+#include <torch/csrc/inductor/aoti_torch/generated/c_shim_cpu.h>
 #include HEADER(FAMILY)
 #include CUDA_HEADER(ENGINE_HEADER)
 
@@ -29,6 +30,13 @@ AOTITorchError torch_c10_cuda_check_msg(int32_t, const char*, const char*, uint3
   return AOTI_TORCH_SUCCESS;
 }
 void torch_c10_cuda_free_error_msg(char*) {}
+AOTITorchError aoti_torch_cuda_mm_out(AtenTensorHandle out, AtenTensorHandle a, AtenTensorHandle b) {
+  return aoti_torch_cpu_mm_out(out, a, b);
+}
+AOTITorchError aoti_torch_cuda_addmm_out(
+    AtenTensorHandle out, AtenTensorHandle self, AtenTensorHandle a, AtenTensorHandle b, double beta, double alpha) {
+  return aoti_torch_cpu_addmm_out(out, self, a, b, beta, alpha);
+}
 }
 
 // Between these, the accesses and launches are recorded.
