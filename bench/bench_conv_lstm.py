@@ -1,17 +1,16 @@
 """One training step of a ConvLSTM, forward and backward, against the popular implementation.
 
-"eager" is our module on the reference backend. Memory is kept for nobody, as in a process of a user; the typical sizes
-are measured a second time with memory kept for all.
+"eager" is our module on the reference backend. How the cost grows with batch and duration is measured without
+torch.compile, which would take longer than all the rest.
 """
 
 from typing import NamedTuple
 
-import pytest
 import torch
 from torch import Tensor, nn
 
 from bench.popular import PopularConvLSTM
-from bench.training_steps import TrainingStep, Variant, measure
+from bench.training_steps import TrainingStep, Variant, cases, measure
 from fastladder.nn import ConvLSTM
 
 
@@ -62,7 +61,7 @@ def conv_lstm_step(size: Size, backend: str, device: torch.device) -> TrainingSt
     torch._dynamo.reset()
     variants = {
         "popular": Variant(popular, loss),
-        "popular compiled": Variant(torch.compile(popular), loss),
+        **({"popular compiled": Variant(torch.compile(popular), loss)} if size not in GROWTH else {}),
         "eager": Variant(ours, loss),
         "ours": Variant(ours, loss, backend),
         "popular bfloat16": Variant(popular, loss, bfloat16=True),
@@ -71,12 +70,6 @@ def conv_lstm_step(size: Size, backend: str, device: torch.device) -> TrainingSt
     return TrainingStep("ConvLSTM", str(size), [frames], variants)
 
 
-@pytest.mark.parametrize("size", TYPICAL, ids=str)
+@cases(TYPICAL, GROWTH + GRID)
 def test_conv_lstm(benchmark, report, backend, device, memory, size):
-    report(measure(benchmark, conv_lstm_step(size, backend, device), memory, device))
-
-
-@pytest.mark.parametrize("memory", ["user"], indirect=True)
-@pytest.mark.parametrize("size", GROWTH + GRID, ids=str)
-def test_conv_lstm_of_other_sizes(benchmark, report, backend, device, memory, size):
     report(measure(benchmark, conv_lstm_step(size, backend, device), memory, device))

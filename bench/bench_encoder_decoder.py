@@ -6,13 +6,12 @@ The loop over time is the user's own. The popular cell is in it, or ours in its 
 from collections.abc import Callable
 from typing import NamedTuple
 
-import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.popular import PopularConvLSTMCell
-from bench.training_steps import TrainingStep, Variant, measure
+from bench.training_steps import TrainingStep, Variant, cases, measure
 from fastladder.nn import ConvLSTMCell
 
 
@@ -81,6 +80,6 @@ def encoder_decoder_step(size: Size, backend: str, device: torch.device) -> Trai
     return TrainingStep("encoder-decoder", str(size), data, variants)
 
 
-@pytest.mark.parametrize("size", [Size(), Size(batch=8)], ids=str)
+@cases([Size()], [Size(batch=8)])
 def test_encoder_decoder(benchmark, report, backend, device, memory, size):
     report(measure(benchmark, encoder_decoder_step(size, backend, device), memory, device))

@@ -11,8 +11,8 @@ from bench.profiles import profile_step
 
 STEPS = {
     "ConvLSTM": lambda *where: conv_lstm_step(FIRST, *where),
-    "RLadder of Table 5": lambda *where: occluded_digits_step(*OCCLUDED_DIGITS[0], *where),
-    "RLadder of Table 8": lambda *where: music_step(*MUSIC[0], *where),
+    "RLadder of Table 5": lambda *where: occluded_digits_step(OCCLUDED_DIGITS[0], *where),
+    "RLadder of Table 8": lambda *where: music_step(MUSIC[0], *where),
 }
 
 

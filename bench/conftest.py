@@ -21,12 +21,13 @@ def pytest_configure(config):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """What keeps memory comes last, as the process cannot go back."""
-    items.sort(key=lambda item: "kept_memory" in item.fixturenames or keeps_memory(item))
+    """Runs what needs kept memory last, as the process cannot go back."""
+    items.sort(key=keeps_memory)
 
 
 def keeps_memory(item):
-    return hasattr(item, "callspec") and item.callspec.params.get("memory") == "kept"
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return "kept_memory" in item.fixturenames or parameters.get("memory") == "kept"
 
 
 def chosen_backend(config):
@@ -48,9 +49,9 @@ def kept_memory():
     keep_memory()
 
 
-@pytest.fixture(params=["user", "kept"])
+@pytest.fixture
 def memory(request, device):
-    """Training steps run with memory as in a process of a user, then with memory kept."""
+    """How the process holds memory: "user", as in a process of a user, or "kept" when it is freed."""
     if request.param == "kept":
         if device.type == "cuda":
             pytest.skip("torch keeps the memory of a GPU in every process")

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 CACHE = 128 * 2**20  # bytes; more than the last cache of a CPU or the L2 of a GPU holds
-ROUNDS, WARMUP = 15, 3
-SLOW = 0.5  # seconds; above it there are five rounds only, and one to warm up after the first
+WARMUP = 3
+FEWEST, MOST, LONG = 5, 15, 2.0  # rounds: as many as the slowest variant takes two seconds for, within limits
 
 
 def clock(run: Callable[[], object], device: torch.device) -> float:
@@ -31,12 +31,8 @@ def interleaved(benchmark, variants: dict[str, Callable[[], object]], device: to
     """
     others = {name: run for name, run in variants.items() if name != "ours"}
     times: dict[str, list[float]] = {name: [] for name in variants}
-    for run in variants.values():
-        run()  # torch.compile compiles here
-    slow = max(clock(run, device) for run in variants.values()) > SLOW
-    for _ in range(0 if slow else WARMUP - 2):
-        for run in variants.values():
-            run()
+    for _ in range(WARMUP):
+        slowest = max(clock(run, device) for run in variants.values())
 
     def before_each_round() -> None:
         for name, run in others.items():
@@ -45,7 +41,7 @@ def interleaved(benchmark, variants: dict[str, Callable[[], object]], device: to
     def ours() -> None:
         times["ours"].append(clock(variants["ours"], device))
 
-    benchmark.pedantic(ours, setup=before_each_round, rounds=5 if slow else ROUNDS)
+    benchmark.pedantic(ours, setup=before_each_round, rounds=max(FEWEST, min(MOST, round(LONG / slowest))))
     return {name: statistics.median(values) * 1e3 for name, values in times.items()}
 
 
@@ -72,4 +68,4 @@ def copy_bandwidth(moved: int, device: torch.device) -> float:
     run = rotating(lambda source, target: target.copy_(source), pairs)
     for _ in range(len(pairs) + WARMUP):
         run()
-    return 8 * count / statistics.median(clock(run, device) for _ in range(ROUNDS))
+    return 8 * count / statistics.median(clock(run, device) for _ in range(MOST))

@@ -1,9 +1,11 @@
 """The time of a training step by operator."""
 
+import statistics
+
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from bench.harness import WARMUP, clock
+from bench.harness import clock
 from bench.training_steps import TrainingStep
 
 STEPS = 3  # that are profiled
@@ -19,7 +21,8 @@ def profile_step(step: TrainingStep, name: str, device: torch.device) -> dict:
         runs between operators, and more where the profiler costs time.
     """
     variant = step.variants[name]
-    times = [clock(lambda: variant.step(step.data), device) for _ in range(WARMUP + STEPS)][WARMUP:]
+    variant.step(step.data)
+    times = [clock(lambda: variant.step(step.data), device) for _ in range(STEPS)]
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device.type == "cuda")
     with profile(activities=activities) as profiler:
         for _ in range(STEPS):
@@ -28,7 +31,7 @@ def profile_step(step: TrainingStep, name: str, device: torch.device) -> dict:
         "network": step.network,
         "input": step.input,
         "variant": name,
-        "milliseconds": sorted(times)[STEPS // 2] * 1e3,
+        "milliseconds": statistics.median(times) * 1e3,
         "operators": by_operator(profiler.key_averages(), device),
     }
 

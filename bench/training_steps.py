@@ -1,9 +1,10 @@
 """Measures one training step of a network, forward, backward and optimizer, in several variants."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -96,6 +97,18 @@ def is_ours(variant: str) -> bool:
 
 def is_bfloat16(variant: str) -> bool:
     return variant.endswith("bfloat16")
+
+
+def cases(typical: Sequence[object], others: Sequence[object]) -> pytest.MarkDecorator:
+    """Parametrizes a benchmark over sizes.
+
+    Args:
+        typical: sizes that are measured with memory as in a process of a user, and once more with memory kept.
+        others: sizes that are measured as in a process of a user only.
+    """
+    given = [("user", size) for size in (*typical, *others)] + [("kept", size) for size in typical]
+    parameters = [pytest.param(memory, size, id=f"{memory}-{size}") for memory, size in given]
+    return pytest.mark.parametrize(("memory", "size"), parameters, indirect=["memory"])
 
 
 def measure(benchmark, step: TrainingStep, memory: str, device: torch.device) -> StepMeasurement:

@@ -17,8 +17,8 @@ TINY = {
     "encoder-decoder": lambda: bench_encoder_decoder.encoder_decoder_step(
         bench_encoder_decoder.Size(1, 2, 2, 2, 32), "auto", CPU
     ),
-    "RLadder of Table 5": lambda: bench_rladder.occluded_digits_step(2, 2, "auto", CPU),
-    "RLadder of Table 8": lambda: bench_rladder.music_step(2, 2, "auto", CPU),
+    "RLadder of Table 5": lambda: bench_rladder.occluded_digits_step(bench_rladder.Size(2, 2), "auto", CPU),
+    "RLadder of Table 8": lambda: bench_rladder.music_step(bench_rladder.Size(2, 2), "auto", CPU),
 }
 
 
@@ -33,7 +33,7 @@ class Once:
 @pytest.fixture(autouse=True)
 def uncompiled(monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda network: network)
-    monkeypatch.setattr(harness, "WARMUP", 2)
+    monkeypatch.setattr(harness, "WARMUP", 1)
 
 
 @pytest.mark.parametrize("network", TINY)
