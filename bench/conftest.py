@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.memory import keep_memory
+from bench.report import print_tables, write_files
 
 ROWS = pytest.StashKey[list]()
 
@@ -63,8 +64,6 @@ def pytest_terminal_summary(terminalreporter, config):
     rows = config.stash[ROWS]
     if not rows:
         return
-    from bench.report import print_tables, write_files
-
     print_tables(rows)
     if folder := config.getoption("--results"):
         for path in write_files(rows, folder, config.getoption("--device"), chosen_backend(config)):
