@@ -1,20 +1,34 @@
-"""One training step of an LSTM 88 -> 200, forward and backward, against torch.nn.LSTM and eager layer norm."""
+"""One training step of an LSTM, forward and backward, against torch.nn.LSTM and eager layer norm.
 
-import pytest
+"eager" is our module on the reference backend, which calls its cell at every time step.
+"""
+
+from typing import NamedTuple
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
-import fastladder
-from bench.harness import Measurement, interleaved
+from bench.training_steps import TrainingStep, Variant, cases, measure
 from fastladder.nn import LSTM
 
 FEATURES, HIDDEN = 88, 200
-SIZES = [(20, 1), (100, 1), (1000, 1), (20, 32), (100, 32), (1000, 32), (20, 256), (100, 256)]  # T, N
+
+
+class Size(NamedTuple):
+    duration: int
+    batch: int
+
+    def __str__(self) -> str:
+        return f"T{self.duration} N{self.batch} {FEATURES}->{HIDDEN}"
+
+
+# First the typical size, then how cost grows with duration and batch.
+SIZES = [Size(100, 32), Size(20, 32), Size(1000, 32), Size(20, 1), Size(100, 1), Size(1000, 1), Size(100, 256)]
 
 
 class EagerLayerNormLSTM(nn.Module):
-    """An LSTM with layer norm as a user writes it: the input is projected for all steps at once."""
+    """An LSTM with layer norm as a user writes it: the input is projected for all time steps at once."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -22,7 +36,15 @@ class EagerLayerNormLSTM(nn.Module):
         self.hidden_projection = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
         self.input_norm, self.hidden_norm = nn.LayerNorm(4 * hidden_size), nn.LayerNorm(4 * hidden_size, bias=False)
 
-    def forward(self, input):
+    def load_weights(self, ours: LSTM) -> None:
+        """Takes over those of an LSTM of one layer with norm "layer"."""
+        cell = ours.l0
+        self.input_projection.load_state_dict(cell.input_projection.state_dict())
+        self.hidden_projection.load_state_dict(cell.hidden_projection.state_dict())
+        self.input_norm.load_state_dict({"weight": cell.preactivation.gain[0], "bias": cell.preactivation.bias})
+        self.hidden_norm.load_state_dict({"weight": cell.preactivation.gain[1]})
+
+    def forward(self, input: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         projections = self.input_norm(self.input_projection(input))
         hidden = cell = projections.new_zeros(input.shape[1], self.hidden_projection.in_features)
         outputs = []
@@ -35,26 +57,36 @@ class EagerLayerNormLSTM(nn.Module):
         return torch.stack(outputs), (hidden, cell)
 
 
-@pytest.mark.parametrize(
-    ("norm", "other"), [("none", nn.LSTM), ("layer", nn.LSTM), ("layer", EagerLayerNormLSTM)], ids=lambda x: str(x)
-)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize(("duration", "batch"), SIZES)
-def test_lstm_training_step(benchmark, report, backend, device, duration, batch, dtype, norm, other):
+def loss(network: nn.Module, input: Tensor, target: Tensor) -> Tensor:
+    output, _ = network(input)
+    return functional.mse_loss(output.float(), target)
+
+
+def lstm_step(size: Size, norm: str, backend: str, device: torch.device) -> TrainingStep:
     torch.manual_seed(0)
-    ours, theirs = LSTM(FEATURES, HIDDEN, norm=norm).to(device), other(FEATURES, HIDDEN).to(device)
-    x, target = (torch.randn(duration, batch, size, device=device) for size in (FEATURES, HIDDEN))
+    ours, theirs = LSTM(FEATURES, HIDDEN, norm=norm).to(device), nn.LSTM(FEATURES, HIDDEN).to(device)
+    if norm == "layer":
+        eager: nn.Module = EagerLayerNormLSTM(FEATURES, HIDDEN).to(device)
+        eager.load_weights(ours)
+    else:
+        ours.load_state_dict(theirs.state_dict())
+        eager = ours
+    data = [torch.randn(size.duration, size.batch, features, device=device) for features in (FEATURES, HIDDEN)]
+    variants = {
+        "torch.nn.LSTM": Variant(theirs, loss),
+        "eager": Variant(eager, loss),
+        "ours": Variant(ours, loss, backend),
+        "torch.nn.LSTM bfloat16": Variant(theirs, loss, bfloat16=True),
+        "ours bfloat16": Variant(ours, loss, backend, bfloat16=True),
+    }
+    return TrainingStep("LSTM" if norm == "none" else "LSTM with layer norm", str(size), data, variants)
 
-    def step(network):
-        def run():
-            network.zero_grad(set_to_none=True)
-            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32), fastladder.use_backend(backend):
-                output, _ = network(x)
-            functional.mse_loss(output.float(), target).backward()
 
-        return run
+@cases(SIZES[:1], SIZES[1:])
+def test_lstm(benchmark, report, backend, device, memory, size):
+    report(measure(benchmark, lstm_step(size, "none", backend, device), memory, device))
 
-    times = interleaved(benchmark, {"eager": step(theirs), "ours": step(ours)}, device)
-    name = f"LSTM, norm {norm}, against {'torch.nn.LSTM' if other is nn.LSTM else 'eager'}"
-    shape, kind = f"{duration}x{batch}x{FEATURES}->{HIDDEN}", str(dtype).removeprefix("torch.")
-    report(Measurement(name, shape, kind, "forward+backward", times["eager"], None, times["ours"]))
+
+@cases(SIZES[:1], SIZES[1:])
+def test_lstm_with_layer_norm(benchmark, report, backend, device, memory, size):
+    report(measure(benchmark, lstm_step(size, "layer", backend, device), memory, device))

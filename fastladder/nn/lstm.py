@@ -109,9 +109,7 @@ class LSTM(RecurrentLayers):
     ) -> tuple[Tensor, State]:
         if runs_at_once(cell):
             return run_sequence(cell, data, batch_sizes, state, reverse=reverse)
-        # A wrapper of the cell, such as sharding, may provide the weights only while the cell is called.
-        projection = cell.input_projection(data) if type(cell) is LSTMCell else None
-        return run_steps(cell, data, batch_sizes, state, reverse=reverse, projection=projection)
+        return run_steps(cell, data, batch_sizes, state, reverse=reverse)
 
 
 def runs_at_once(cell: Any) -> bool:

@@ -9,7 +9,7 @@ from torch.distributed import fsdp, init_device_mesh
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from torch.nn.parallel import DistributedDataParallel
 
-from bench.harness import saved_bytes
+from bench.memory import saved_bytes
 from fastladder.models import LadderNetwork, RLadder, rladder_small_digits
 from fastladder.nn import G1, LSTM, ConvG1, ConvG3, ConvGRUCell, ConvLSTM, ConvLSTMCell, LSTMCell
 from tests.nn.modules import MODULES, NETWORKS, tensors

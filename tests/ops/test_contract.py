@@ -9,7 +9,7 @@ from torch._dynamo.backends.debugging import aot_eager
 from torch._subclasses import FakeTensorMode
 
 import fastladder
-from bench.harness import saved_bytes
+from bench.memory import saved_bytes
 from fastladder import ops, reference
 from fastladder.ops.registration import namespace
 from tests.ops.contract import (
