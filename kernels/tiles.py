@@ -17,7 +17,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from fastladder.ops.registration import channels_last
+from fastladder.ops.registration import is_channels_last
 
 WARPS = 4
 VECTOR_BYTES = 16  # what a thread loads at once
@@ -41,7 +41,7 @@ class Layout:
         """The layout of (N, parts * C, *S), for a kernel whose threads have registers for so many elements each."""
         samples, channels, *spatial = leader.shape
         channels, positions = channels // parts, math.prod(spatial)
-        last = positions == 1 or channels_last(leader)
+        last = positions == 1 or is_channels_last(leader)
         elements = WARPS * 32 * min(thread_elements, VECTOR_BYTES // leader.element_size())
         widest = LINE_BYTES // leader.element_size() if last else elements
         block_columns = min(triton.next_power_of_2(max(channels if last else positions, 1)), widest)
