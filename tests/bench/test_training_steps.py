@@ -20,7 +20,7 @@ TINY = {
     "LSTM": lambda: bench_lstm.lstm_step(bench_lstm.Size(2, 2), "none", "auto", CPU),
     "LSTM with layer norm": lambda: bench_lstm.lstm_step(bench_lstm.Size(2, 2), "layer", "auto", CPU),
     "RLadder of Table 5": lambda: bench_rladder.occluded_digits_step(bench_rladder.Size(2, 2), "auto", CPU),
-    "RLadder of Table 8": lambda: bench_rladder.music_step(bench_rladder.Size(2, 2), "auto", CPU),
+    "RLadder of Table 8": lambda: bench_rladder.music_step(bench_rladder.Size(4, 4), "auto", CPU),
 }
 
 
