@@ -96,9 +96,10 @@ class _Transposed(torch.autograd.Function):
 
 def _windows(rows: Tensor, kernel_size: int, stride: int, padding: int) -> Tensor:
     """The windows (N, L', K C) that a filter covers, of rows (N, L, C)."""
-    padded = nn.functional.pad(rows, (0, 0, padding, padding))
-    count = (padded.shape[1] - kernel_size) // stride + 1
-    return torch.cat([padded[:, k : k + (count - 1) * stride + 1 : stride] for k in range(kernel_size)], 2)
+    padded = nn.functional.pad(rows, (0, 0, padding, padding)).contiguous()
+    count, channels = (padded.shape[1] - kernel_size) // stride + 1, padded.shape[2]
+    sizes = padded.shape[0], count, kernel_size * channels
+    return padded.as_strided(sizes, (padded.stride(0), stride * channels, 1)).contiguous()
 
 
 def _sum_windows(windows: Tensor, size: int, kernel_size: int, stride: int, padding: int) -> Tensor:
