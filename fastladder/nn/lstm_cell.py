@@ -55,7 +55,7 @@ class GatedCell(nn.Module):
 
         Raises:
             ValueError, TypeError: an argument does not fit, or the cell is not as needed; the message says how.
-            RuntimeError: a projection has been parametrized, pruned or given a bias; see `load_state_dict`.
+            RuntimeError: a projection has been parametrized, pruned, sharded or given a bias; see `load_state_dict`.
         """
         self.load_state_dict(separate_weights(self, weight, bias, gates))
 
@@ -146,7 +146,8 @@ class LSTMCell(GatedCell):
         c' = \sigma(f) \, c + \sigma(i) \tanh(g), \qquad h' = \sigma(o) \tanh(c')
 
     With norm "none" and no feedback it computes what `torch.nn.LSTMCell` computes, gates in the same order, where the
-    bias is the sum of bias_ih and bias_hh. `load_joined_weights` takes over weights.
+    bias is the sum of bias_ih and bias_hh. `load_joined_weights` takes over the weights of a cell with one
+    linear map of input and hidden state.
 
     Args:
         input_size: features of the input x.
