@@ -57,6 +57,7 @@ def conv_lstm_step(size: Size, backend: str, device: torch.device) -> TrainingSt
     torch.manual_seed(0)
     ours = ConvLSTM(1, size.channels, size.kernel, size.layers).to(device)
     popular = PopularConvLSTM(1, size.channels, size.kernel, size.layers).to(device)
+    popular.copy_weights_to(ours)
     frames = torch.rand(size.duration, size.batch, 1, size.side, size.side, device=device)
     torch._dynamo.reset()
     variants = {

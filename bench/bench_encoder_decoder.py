@@ -42,6 +42,14 @@ class EncoderDecoder(nn.Module):
         self.decoder2 = make_cell(channels, channels, 3)
         self.output = nn.Conv2d(channels, 1, 3, padding=1)
 
+    def copy_weights_to(self, ours: "EncoderDecoder") -> None:
+        """From a network of popular cells to one of ours."""
+        for own, module in zip(ours.children(), self.children(), strict=True):
+            if isinstance(module, PopularConvLSTMCell):
+                module.copy_weights_to(own)
+            else:
+                own.load_state_dict(module.state_dict())
+
     def forward(self, frames: Tensor, predicted: int) -> Tensor:
         """Predicts the next frames of (N, T, 1, H, W)."""
         state1 = state2 = None
@@ -65,6 +73,7 @@ def loss(network: nn.Module, frames: Tensor, targets: Tensor) -> Tensor:
 def encoder_decoder_step(size: Size, backend: str, device: torch.device) -> TrainingStep:
     torch.manual_seed(0)
     popular, ours = (EncoderDecoder(cell, size.channels).to(device) for cell in (PopularConvLSTMCell, ConvLSTMCell))
+    popular.copy_weights_to(ours)
     frames = torch.rand(size.batch, size.observed + size.predicted, 1, size.side, size.side, device=device)
     of_popular, of_ours = (torch.optim.Adam(network.parameters()) for network in (popular, ours))
     torch._dynamo.reset()

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from fastladder.nn import ConvLSTM, ConvLSTMCell
+
 State = tuple[Tensor, Tensor]
 
 
@@ -18,6 +20,9 @@ class PopularConvLSTMCell(nn.Module):
         self.convolution = nn.Conv2d(
             input_size + hidden_size, 4 * hidden_size, kernel_size, padding=kernel_size // 2, bias=True
         )
+
+    def copy_weights_to(self, ours: ConvLSTMCell) -> None:
+        ours.load_joined_weights(self.convolution.weight, self.convolution.bias, gates="ifog")
 
     def forward(self, input: Tensor, state: State | None = None) -> State:
         if state is None:
@@ -39,6 +44,10 @@ class PopularConvLSTM(nn.Module):
             PopularConvLSTMCell(hidden_size if layer else input_size, hidden_size, kernel_size)
             for layer in range(num_layers)
         )
+
+    def copy_weights_to(self, ours: ConvLSTM) -> None:
+        for cell, own in zip(self.cells, ours.children(), strict=True):
+            cell.copy_weights_to(own)
 
     def forward(self, input: Tensor) -> tuple[Tensor, State]:
         finals = []

@@ -19,7 +19,8 @@ class ConvLSTM(RecurrentLayers):
 
     Each layer calls its :class:`ConvLSTMCell` at every time step, with that step's input and state. Inside it works in
     the memory layout in which convolutions are fastest. The submodules of the cells have the endings of
-    `torch.nn.LSTM`'s parameters as names: l0, l0_reverse, l1.
+    `torch.nn.LSTM`'s parameters as names: l0, l0_reverse, l1. Their method `load_joined_weights` takes over the weights
+    of a cell with one convolution of input and hidden state.
 
     Args:
         input_size: channels of the input.

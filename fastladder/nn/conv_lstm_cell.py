@@ -23,7 +23,7 @@ class ConvLSTMCell(GatedCell):
         c' = \sigma(f) \, c + \sigma(i) \tanh(g), \qquad h' = \sigma(o) \tanh(c')
 
     In Recurrent Ladder Networks (Premont-Schwarz et al., 2017, appendix A.4) the norm is "layer", and d comes from the
-    decoder.
+    decoder. `load_joined_weights` takes over the weights of a cell with one convolution of input and hidden state.
 
     Args:
         input_size: channels of the input x.

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from fastladder import ops
 from fastladder.nn.checks import check_beside, check_features, check_size, check_state
+from fastladder.nn.joined_weights import separate_weights
 from fastladder.nn.preactivation import Preactivation
 from fastladder.nn.reset import fill, reset_children
 from fastladder.nn.zero import with_zero_gradients, zero_state
@@ -38,6 +39,25 @@ class GatedCell(nn.Module):
         if self.preactivation.bias is not None:
             gates = torch.tensor([0.0, self.forget_bias, 0.0, 0.0])  # i, f, g, o
             fill(self.preactivation.bias, gates.repeat_interleave(self.hidden_size))
+
+    def load_joined_weights(self, weight: Tensor, bias: Tensor | None = None, *, gates: str) -> None:
+        """Takes over the weights of an LSTM cell that projects input and hidden state together.
+
+        Such a cell has one convolution, or in a dense cell one linear map, of `torch.cat([input, hidden], dim=1)`, and
+        splits its output into the four gates. This cell then computes the same. It needs norm "none", a stride of 1, an
+        odd kernel size and no feedback. It has no peephole connections, whose weights cannot be taken over.
+
+        Args:
+            weight: (4 hidden_size, input_size + hidden_size, *K), for the input first and then the hidden state.
+            bias: (4 hidden_size,), which becomes the bias as it is, whatever `forget_bias`; missing means 0.
+            gates: the order of the gates in weight and bias: the letters i (input gate), f (forget gate), g (candidate,
+                which has the tanh) and o (output gate), such as "ifog".
+
+        Raises:
+            ValueError, TypeError: an argument does not fit, or the cell is not as needed; the message says how.
+            RuntimeError: a projection has been parametrized, pruned, sharded or given a bias; see `load_state_dict`.
+        """
+        self.load_state_dict(separate_weights(self, weight, bias, gates))
 
     def forward(
         self,
@@ -126,7 +146,8 @@ class LSTMCell(GatedCell):
         c' = \sigma(f) \, c + \sigma(i) \tanh(g), \qquad h' = \sigma(o) \tanh(c')
 
     With norm "none" and no feedback it computes what `torch.nn.LSTMCell` computes, gates in the same order, where the
-    bias is the sum of bias_ih and bias_hh.
+    bias is the sum of bias_ih and bias_hh. `load_joined_weights` takes over the weights of a cell with one
+    linear map of input and hidden state.
 
     Args:
         input_size: features of the input x.
