@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 from jsonargparse import auto_cli
 from rich.console import Console
 
+from fastladder.experiments.phases import Phase
 from fastladder.experiments.registry import find_table
 from fastladder.experiments.tables import Attempt
 from fastladder.experiments.training import RunFolder
@@ -87,8 +88,12 @@ def train(case: Case, precision: str, seed: int, runs: Path) -> dict[str, Any]:
     """One training: its loss curve, test scores and seconds."""
     table = find_table(case.table)
     folder = runs / case.table / precision / f"{case.row}-{seed}"  # an own parent, for a pretraining stands beside it
-    console = Console()
-    outcome = table.attempt(Attempt(case.configuration(precision, seed), folder, None, None, False, console))
+    attempt = Attempt(case.configuration(precision, seed), folder, None, None, False, Console())
+    if case.pretraining is None:
+        phase = Phase(attempt, table.experiment, attempt.configuration, folder)
+        outcome = phase.outcome(complete=phase.train(None))
+    else:
+        outcome = table.attempt(attempt)
     history = RunFolder(folder).history()
     return {
         "costs": [epoch["valid/cost"] for epoch in history],
