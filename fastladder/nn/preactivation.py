@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from fastladder.nn.batch_statistics import Moments, RunningStatistics, move_statistics
 from fastladder.nn.checks import check_size
+from fastladder.ops.batch_statistics import BatchStatistics
 from fastladder.ops.checks import NORMS, check_eps, check_option
 
 Result = TypeVar("Result")
@@ -80,7 +81,7 @@ class Preactivation(RunningStatistics):
         Args:
             projections: J tensors (N, C, *S), or None for those that are zero.
             operator: is called with the keyword arguments gain, (J', C) for the J' projections that are present, bias,
-                (C,), norm and eps.
+                (C,), norm and eps, and in training with norm "batch" statistics, which it may fill in.
             step: the time step, for the running statistics.
 
         Returns:
@@ -88,7 +89,7 @@ class Preactivation(RunningStatistics):
         """
         gain: Tensor | None = self.gain
         bias: Tensor | None = self.bias
-        norm = self.norm
+        norm, tracked = self.norm, False
         if self.norm == "batch":
             index = step_index(step, self.steps)
             if not self.training:
@@ -96,10 +97,15 @@ class Preactivation(RunningStatistics):
             elif self.shares_statistics:
                 norm, (gain, bias) = "none", self._fold(*self._track_shared(projections, index))
             else:
-                self._track(projections, index)
+                tracked = True
         if gain is not None and any(p is None for p in projections):
             gain = torch.stack([row for row, p in zip(gain, projections, strict=True) if p is not None])
-        return operator(gain=gain, bias=bias, norm=norm, eps=self.eps)
+        if not tracked:
+            return operator(gain=gain, bias=bias, norm=norm, eps=self.eps)
+        statistics = BatchStatistics()
+        result = operator(gain=gain, bias=bias, norm=norm, eps=self.eps, statistics=statistics)
+        self._track(projections, index, statistics)
+        return result
 
     def _running(self, index: int) -> tuple[Tensor, Tensor]:
         assert self.running_mean is not None
@@ -107,10 +113,21 @@ class Preactivation(RunningStatistics):
         return self.running_mean[index], self.running_var[index]
 
     @torch.no_grad()
-    def _track(self, projections: Sequence[Tensor | None], index: int) -> None:
-        """Moves the running statistics at `index`."""
+    def _track(self, projections: Sequence[Tensor | None], index: int, statistics: BatchStatistics) -> None:
+        """Moves the running statistics at `index` to those of a batch: what is filled in, else they are computed."""
         weight = self.weight_of_batch(index)
-        for mean, var, p in zip(*self._running(index), projections, strict=True):
+        running_mean, running_var = self._running(index)
+        present = {j: p for j, p in enumerate(projections) if p is not None}
+        leader = next(iter(present.values()))
+        elements = leader.numel() // leader.shape[1]
+        if statistics.mean is not None and elements > 1:
+            var = statistics.variance(self.eps) * (elements / (elements - 1))
+            rows = slice(None) if len(present) == len(projections) else list(present)
+            for running, found in ((running_mean, statistics.mean), (running_var, var)):
+                running.mul_(1 - weight)
+                running[rows] += weight * found
+            return
+        for mean, var, p in zip(running_mean, running_var, projections, strict=True):
             if p is None:
                 mean.mul_(1 - weight)
                 var.mul_(1 - weight)

@@ -8,6 +8,7 @@ from torch import Tensor
 from fastladder import reference
 from fastladder.backends import select_backend
 from fastladder.ops import checks
+from fastladder.ops.batch_statistics import BatchStatistics
 from fastladder.ops.registration import empty_like_layout, empty_statistics, fused, in_layout_of, operator
 
 FAMILY = "gated_combine"
@@ -24,6 +25,7 @@ def combine_g1(
     norm: str = "batch",
     squash_gate: bool = False,
     eps: float = 1e-5,
+    statistics: BatchStatistics | None = None,
 ) -> Tensor:
     """The decoder cell G1 after its projection (Recurrent Ladder Networks, appendix A.1).
 
@@ -40,6 +42,7 @@ def combine_g1(
         norm: "batch" (per channel over (N, *S)), "layer" (per sample over (C, *S)) or "none".
         squash_gate: passes s through a sigmoid, which keeps it between 0 and 1 (RTagger).
         eps: added to the variance.
+        statistics: is filled in with those of norm "batch", which a fused backend has computed anyway.
 
     Returns:
         y, (N, C, *S), in the dtype and memory layout of `projection`.
@@ -57,7 +60,7 @@ def combine_g1(
     checks.check_option("norm", norm, checks.NORMS)
     checks.check_flag("squash_gate", squash_gate)
     checks.check_eps(eps)
-    return _run_g1(projection, lateral, gate, content, gain, bias, norm, squash_gate, eps)
+    return _run_g1(projection, lateral, gate, content, gain, bias, norm, squash_gate, eps, statistics)
 
 
 def _run_g1(
@@ -70,6 +73,7 @@ def _run_g1(
     norm: str,
     squash_gate: bool,
     eps: float,
+    statistics: BatchStatistics | None = None,
 ) -> Tensor:
     """`combine_g1` of arguments that have been checked."""
     backend = select_backend(FAMILY, projection.device, projection.dtype)
@@ -77,7 +81,10 @@ def _run_g1(
         return reference.combine_g1(
             projection, lateral, gate, content, gain=gain, bias=bias, norm=norm, squash_gate=squash_gate, eps=eps
         )
-    return fused(backend).combine_g1(projection, lateral, gate, content, gain, bias, norm, squash_gate, eps)[0]
+    results = fused(backend).combine_g1(projection, lateral, gate, content, gain, bias, norm, squash_gate, eps)
+    if statistics is not None:
+        statistics.fill(results)
+    return results[0]
 
 
 @operator(outputs=1, activations=2)
@@ -104,6 +111,7 @@ def combine_g2(
     bias: Tensor | None = None,
     norm: str = "layer",
     eps: float = 1e-5,
+    statistics: BatchStatistics | None = None,
 ) -> Tensor:
     """The decoder cell G2 after its projections (Recurrent Ladder Networks, appendix A.2).
 
@@ -118,6 +126,7 @@ def combine_g2(
         bias: (3C,); missing means 0.
         norm: "layer": each third per sample over its (C, *S); "batch": per channel over (N, *S); "none".
         eps: added to the variance.
+        statistics: is filled in with those of norm "batch", which a fused backend has computed anyway.
 
     Returns:
         y, (N, C, *S), in the dtype and memory layout of `top`.
@@ -136,7 +145,10 @@ def combine_g2(
     backend = select_backend(FAMILY, top.device, top.dtype)
     if backend == "reference":
         return reference.combine_g2(top, lateral, weights, gain=gain, bias=bias, norm=norm, eps=eps)
-    return fused(backend).combine_g2(top, lateral, weights, gain, bias, norm, eps)[0]
+    results = fused(backend).combine_g2(top, lateral, weights, gain, bias, norm, eps)
+    if statistics is not None:
+        statistics.fill(results)
+    return results[0]
 
 
 @operator(outputs=1, activations=2)
@@ -154,6 +166,7 @@ def combine_g3_hidden(
     bias: Tensor | None = None,
     norm: str = "layer",
     eps: float = 1e-5,
+    statistics: BatchStatistics | None = None,
 ) -> Tensor:
     """The hidden layer of the decoder cell G3 (Recurrent Ladder Networks, appendix A.3).
 
@@ -166,6 +179,7 @@ def combine_g3_hidden(
         bias: (C,); missing means 0.
         norm: "layer" (per sample over (C, *S)), "batch" (per channel over (N, *S)) or "none".
         eps: added to the variance.
+        statistics: is filled in with those of norm "batch", which a fused backend has computed anyway.
 
     Returns:
         u, (N, C, *S), in the dtype and memory layout of `top`.
@@ -183,7 +197,10 @@ def combine_g3_hidden(
     backend = select_backend(FAMILY, top.device, top.dtype)
     if backend == "reference":
         return reference.combine_g3_hidden(top, lateral, gain=gain, bias=bias, norm=norm, eps=eps)
-    return fused(backend).combine_g3_hidden(top, lateral, gain, bias, norm, eps)[0]
+    results = fused(backend).combine_g3_hidden(top, lateral, gain, bias, norm, eps)
+    if statistics is not None:
+        statistics.fill(results)
+    return results[0]
 
 
 @operator(outputs=1, activations=2)

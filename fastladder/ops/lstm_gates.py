@@ -11,6 +11,7 @@ from torch import Tensor
 from fastladder import reference
 from fastladder.backends import select_backend
 from fastladder.ops import checks
+from fastladder.ops.batch_statistics import BatchStatistics
 from fastladder.ops.registration import (
     empty_like_layout,
     empty_statistics,
@@ -30,6 +31,7 @@ def lstm_gates(
     bias: Tensor | None = None,
     norm: str = "none",
     eps: float = 1e-5,
+    statistics: BatchStatistics | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One LSTM step after its projections, in one pass: normalise, scale, add, and apply the four gates.
 
@@ -44,6 +46,7 @@ def lstm_gates(
         norm: "none"; "layer": each projection is normalised per sample, jointly over (4C, *S); "batch": per channel
             over (N, *S) with the statistics of this batch. The variance is the biased one.
         eps: added to the variance.
+        statistics: is filled in with those of norm "batch", which a fused backend has computed anyway.
 
     Returns:
         hidden h' and cell c', each (N, C, *S) in the memory layout of the first projection, h' in the dtype of the
@@ -69,7 +72,10 @@ def lstm_gates(
     backend = select_backend(FAMILY, cell.device, ps[0].dtype)
     if backend == "reference":
         return reference.lstm_gates(ps, cell, gain=gain, bias=bias, norm=norm, eps=eps)
-    return fused(backend).lstm_gates(ps, cell, gain, bias, norm, eps)[:2]
+    results = fused(backend).lstm_gates(ps, cell, gain, bias, norm, eps)
+    if statistics is not None:
+        statistics.fill(results)
+    return results[:2]
 
 
 @operator(outputs=2, activations=2)
