@@ -123,7 +123,7 @@ def name_of(training: dict[str, Any]) -> str:
 def verdict(trainings: list[dict[str, Any]]) -> dict[str, Any]:
     """How far the curves of both precisions, and of both seeds, lie apart, as means over the epochs."""
     curves = {precision: [t["costs"] for t in trainings if t["precision"] == precision] for precision in PRECISIONS}
-    means = [[statistics.mean(costs) for costs in zip(*curves[precision], strict=True)] for precision in PRECISIONS]
+    means = [[statistics.mean(costs) for costs in zip(*curves[precision], strict=False)] for precision in PRECISIONS]
     difference = distance(*means)
     spread = max(distance(*curves[precision]) for precision in PRECISIONS)
     seconds = {p: sum(t["seconds"] for t in trainings if t["precision"] == p) for p in PRECISIONS}
@@ -136,8 +136,8 @@ def verdict(trainings: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def distance(one: list[float], other: list[float]) -> float:
-    """The mean distance of two curves."""
-    return statistics.mean(abs(a - b) for a, b in zip(one, other, strict=True))
+    """The mean distance of two curves over their common epochs, as a schedule may end a training early."""
+    return statistics.mean(abs(a - b) for a, b in zip(one, other, strict=False))
 
 
 def draw(cases: dict[str, list[dict[str, Any]]], path: Path) -> None:
