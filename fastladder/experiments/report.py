@@ -16,6 +16,7 @@ from fastladder.experiments.results import Result, check_configuration, mean_and
 from fastladder.experiments.tables import Row, Table
 
 UNFINISHED = "A star marks rows that had not come to the end of their training."
+PRECISIONS = {"32-true": "float32", "bf16-mixed": "bfloat16"}  # as a user says them; others have Lightning's names
 BESIDE = 3  # scores in one table on the screen
 HEAD = f"""# Results
 
@@ -35,6 +36,7 @@ class Line:
     seeds: str
     steps: str
     time: str
+    precision: str
     device: str
 
 
@@ -45,11 +47,14 @@ def results_table(table: Table, scale: str, folder: Path) -> Group:
     """
     rows = lines(table, results(folder, table, scale))
     devices = sorted({row.device for row in rows} - {""})
+    precisions = sorted({row.precision for row in rows} - {""})
     notes = ["In parentheses: the paper."] if paper_numbers(table.name) else []
     if not all(row.complete for row in rows):
         notes.append(UNFINISHED)
     if len(devices) == 1:
         notes.append(f"Device: {devices[0]}.")
+    if precisions:
+        notes.append(f"Precision: {', '.join(precisions)}.")
     notes.append(table.scales[scale].caption)
     first, *rest = [slice(start, start + BESIDE) for start in range(0, len(table.columns), BESIDE)]
     screen = scores_beside(table, rows, first, title=table.title)
@@ -118,7 +123,7 @@ def report(folder: Path, place: Path = Path()) -> str:
             if not found:
                 continue
             scores = [text for column in table.columns for text in (column.label, f"{column.label}, paper")]
-            headings = ["", *scores, "seeds", "steps", "time", "device"]
+            headings = ["", *scores, "seeds", "steps", "time", "precision", "device"]
             cells = [
                 [
                     starred(row),
@@ -126,6 +131,7 @@ def report(folder: Path, place: Path = Path()) -> str:
                     row.seeds,
                     row.steps,
                     row.time,
+                    row.precision,
                     row.device,
                 ]
                 for row in lines(table, found)
@@ -160,8 +166,9 @@ def line(row: Row, table: Table, results: list[Result], paper: dict[str, tuple[f
         ours = number(mean_and_deviation(values), column.digits) if values else ""
         scores.append((ours, number(paper[column.score], column.digits) if column.score in paper else ""))
     if not results:
-        return Line(row.label, True, scores, "not run", "", "", "")
+        return Line(row.label, True, scores, "not run", "", "", "", "")
     steps = [result.steps for result in results]
+    precisions = {result.configuration["trainer"].get("precision", "32-true") for result in results}
     return Line(
         label=row.label,
         complete=all(result.complete for result in results),
@@ -169,6 +176,7 @@ def line(row: Row, table: Table, results: list[Result], paper: dict[str, tuple[f
         seeds=str(len(results)),
         steps=" to ".join(f"{count:,}" for count in sorted({min(steps), max(steps)})),
         time=f"{sum(result.seconds for result in results) / 60:.1f} min",
+        precision=", ".join(sorted(PRECISIONS.get(precision, precision) for precision in precisions)),
         device="; ".join(sorted({str(result.environment["device"]) for result in results})),
     )
 

@@ -21,7 +21,13 @@ MADE_UP = Table(
     title="Made up",
     columns=(Column("classification_error", "error (%)"), Column("next_frame_error", "miss (1e-5)", 1e5, 1)),
     rows=(Row("no-feedback", "Some row"), Row("static", "Another row"), Row("unheard-of", "Ours alone")),
-    scales={"small": Scale("All of it is smaller.", {"model": {"network": "small"}})},
+    scales={
+        "small": Scale(
+            "All of it is smaller.",
+            {"model": {"network": "small"}, "trainer": {"max_epochs": 1}},
+            {"unheard-of": {"trainer": {"precision": "bf16-mixed"}}},
+        )
+    },
     experiment=None,
     attempt=None,
 )
@@ -81,12 +87,23 @@ def test_the_cells_of_rows_by_hand(made_up, tmp_path):
     store(tmp_path, made_up, "unheard-of", 0, complete=False, seconds=3.0, test={"next_frame_error": 0.0})
     text = report(tmp_path)
     headings = ["", "error (%)", "error (%), paper", "miss (1e-5)", "miss (1e-5), paper"]
-    assert cells(text, " | error") == [*headings, "seeds", "steps", "time", "device"]
+    assert cells(text, " | error") == [*headings, "seeds", "steps", "time", "precision", "device"]
     # Means of (1, 2, 6) and of (100, 300, 200); deviations sqrt(14 / 2) and sqrt(20000 / 2).
     ours = ["3.00 ± 2.65", "1.24 ± 0.05", "200.0 ± 100.0", "156.7 ± 0.4"]
-    assert cells(text, "Some row") == ["Some row", *ours, "3", "1,000 to 1,500", "3.0 min", "an abacus"]
-    assert cells(text, "Another row") == ["Another row", "", "0.71 ± 0.03", "", "", "not run", "", "", ""]
-    assert cells(text, "Ours alone") == ["Ours alone *", "", "", "0.0", "", "1", "1,000", "0.1 min", "an abacus"]
+    assert cells(text, "Some row") == ["Some row", *ours, "3", "1,000 to 1,500", "3.0 min", "float32", "an abacus"]
+    assert cells(text, "Another row") == ["Another row", "", "0.71 ± 0.03", "", "", "not run", "", "", "", ""]
+    assert cells(text, "Ours alone") == [
+        "Ours alone *",
+        "",
+        "",
+        "0.0",
+        "",
+        "1",
+        "1,000",
+        "0.1 min",
+        "bfloat16",
+        "an abacus",
+    ]
     assert "`fastladder reproduce rladder-table1 --scale small`: All of it is smaller." in text
     assert "star" in text
 
@@ -106,6 +123,7 @@ def test_the_screen_says_once_what_all_rows_share(made_up, tmp_path):
     store(tmp_path, made_up, "no-feedback", 0)
     shown = screen(made_up, tmp_path)
     assert shown.count("an abacus") == 1
+    assert shown.count("float32") == 1
     assert "All of it is smaller." in shown
     assert "star" not in shown
     store(tmp_path, made_up, "unheard-of", 0, complete=False)

@@ -20,7 +20,10 @@ def test_rows_are_chosen_and_only_missing_seeds_are_trained(reproduce, pretended
     assert reproduce("--row=encoder", "--row=full", "--seeds=2") == 0
     assert asked(pretended) == [("full-0", 0), ("encoder-1", 1), ("full-1", 1)]
     # Errors 1 and 2 % on average, and their deviation.
-    assert "| Encoder only | 1.50 ± 0.71 |  |  |  | 2 | 7 | 2.0 min | an abacus |" in reproduce.report.read_text()
+    assert (
+        "| Encoder only | 1.50 ± 0.71 |  |  |  | 2 | 7 | 2.0 min | float32 | an abacus |"
+        in reproduce.report.read_text()
+    )
     assert "1.50 ± 0.71" in capsys.readouterr().out
 
 
