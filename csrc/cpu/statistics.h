@@ -52,28 +52,54 @@ FASTLADDER_INLINE Moments<double> moments_of_segments(const T* data, int64_t seg
   return moments;
 }
 
-// Moments of the `width` columns (at most one vector) of a (rows, stride) matrix.
+// Moments of the columns that one vector covers of a (rows, stride) matrix, into one for each lane.
 template <class T>
-FASTLADDER_INLINE void moments_of_columns(
-    const T* data, int64_t rows, int64_t stride, int64_t width, Moments<double>* moments) {
+FASTLADDER_INLINE void moments_of_columns(const T* data, int64_t rows, int64_t stride, Moments<double>* moments) {
   using Vector = Lanes<Compute<T>>;
-  constexpr int64_t chunk = 256;
-  const auto at = [=](int64_t row) __attribute__((always_inline)) {
-    return width == Vector::count ? load(data + row * stride) : load(data + row * stride, width);
-  };
+  constexpr int64_t chunk = 256, ways = 4;  // sums that do not wait for each other
+  double mean[Vector::count] = {}, squares[Vector::count] = {};
   for (int64_t begin = 0; begin < rows; begin += chunk) {
-    const int64_t end = std::min(begin + chunk, rows);
-    Vector sum(Compute<T>(0)), squares(Compute<T>(0));
-    for (int64_t row = begin; row < end; ++row) sum = sum + at(row);
-    const Vector mean = sum / Vector(static_cast<Compute<T>>(end - begin));
-    for (int64_t row = begin; row < end; ++row) {
-      __builtin_prefetch(data + row * stride + Vector::count);  // the next columns
-      const Vector centred = at(row) - mean;
-      squares = squares + centred * centred;
+    const int64_t count = std::min(chunk, rows - begin), whole = count - count % ways;
+    const T* first = data + begin * stride;
+    Vector sums[ways], deviations[ways];
+    for (int64_t way = 0; way < ways; ++way) sums[way] = deviations[way] = Vector(Compute<T>(0));
+    for (int64_t row = 0; row < whole; row += ways)
+      for (int64_t way = 0; way < ways; ++way) sums[way] = sums[way] + load(first + (row + way) * stride);
+    for (int64_t row = whole; row < count; ++row) sums[0] = sums[0] + load(first + row * stride);
+    const Vector centre = ((sums[0] + sums[1]) + (sums[2] + sums[3])) / Vector(static_cast<Compute<T>>(count));
+    const auto square = [&](int64_t row) __attribute__((always_inline)) {
+      const Vector centred = load(first + row * stride) - centre;
+      return centred * centred;
+    };
+    for (int64_t row = 0; row < whole; row += ways)
+      for (int64_t way = 0; way < ways; ++way) deviations[way] = deviations[way] + square(row + way);
+    for (int64_t row = whole; row < count; ++row) deviations[0] = deviations[0] + square(row);
+    const Vector deviation = (deviations[0] + deviations[1]) + (deviations[2] + deviations[3]);
+    // As Moments::merge; all lanes have the same counts, so that one division does for them.
+    const double share = static_cast<double>(count) / static_cast<double>(begin + count);
+    for (int64_t lane = 0; lane < Vector::count; ++lane) {
+      const double delta = centre.v[lane] - mean[lane];
+      squares[lane] += deviation.v[lane] + delta * delta * static_cast<double>(begin) * share;
+      mean[lane] += delta * share;
     }
-    for (int64_t column = 0; column < width; ++column)
-      moments[column].merge({static_cast<double>(end - begin), mean.v[column], squares.v[column]});
   }
+  for (int64_t lane = 0; lane < Vector::count; ++lane)
+    moments[lane] = {static_cast<double>(rows), mean[lane], squares[lane]};
+}
+
+// Moments of `sets` sets of one size together, the first at `moments` and each `stride` behind the one before.
+inline Moments<double> pool(const Moments<double>* moments, int64_t sets, int64_t stride) {
+  Moments<double> all{};
+  for (int64_t i = 0; i < sets; ++i) {
+    all.count += moments[i * stride].count;
+    all.mean += moments[i * stride].mean;
+  }
+  all.mean /= static_cast<double>(sets);
+  for (int64_t i = 0; i < sets; ++i) {
+    const double delta = moments[i * stride].mean - all.mean;
+    all.squares += moments[i * stride].squares + moments[i * stride].count * delta * delta;
+  }
+  return all;
 }
 
 }  // namespace fastladder
