@@ -17,18 +17,26 @@ int64_t pixels_together(int64_t channels) {
   return Lanes<Real>::count / std::gcd(Lanes<Real>::count, channels);
 }
 
-// The longest run that is copied in one step: 64 bytes of float, on any machine a few registers.
-constexpr int64_t longest_step = 16;
+// The longest run that is copied in one step: longer ones leave few lanes unused, unpacked.
+constexpr int64_t longest_step = 8;
 
-// Copies a run of `length` numbers. With fewer than longest_step, it copies `step` instead, so memory behind both runs
-// must be there: what is written behind the target is not meant to stay.
+// A register of so many bytes, or, where none is so small, an array.
+template <int64_t bytes>
+struct Register {
+  typedef char Type __attribute__((vector_size(bytes)));
+};
+template <>
+struct Register<2> {
+  using Type = int16_t;
+};
+
+// Copies a run of at most `step` numbers as `step` of them, so memory behind both runs must be there: what is written
+// behind the target is not meant to stay.
 template <int64_t step, class T>
-FASTLADDER_INLINE void copy_run(T* target, const T* source, int64_t length) {
-  const auto copy = [&](int64_t i) __attribute__((always_inline)) {
-    std::memcpy(static_cast<void*>(target + i), source + i, step * sizeof(T));
-  };
-  if (step < longest_step || length <= step) return copy(0);
-  for (int64_t i = 0; i < length; i += step) copy(std::min(i, length - step));
+FASTLADDER_INLINE void copy_run(T* target, const T* source) {
+  typename Register<step * sizeof(T)>::Type numbers;
+  std::memcpy(&numbers, source, sizeof(numbers));
+  std::memcpy(static_cast<void*>(target), &numbers, sizeof(numbers));
 }
 
 // Packs whole groups of pixels. The target has room for longest_step further numbers.
@@ -37,14 +45,21 @@ FASTLADDER_INLINE void pack(T* target, const T* source, int64_t pixels, int64_t 
   const int64_t channels = step == 1 ? 1 : length;  // a constant, for the compiler to find permutations of vectors
   for (int64_t first = 0; first < pixels; first += together) {
     const int64_t inner = first + together < pixels ? together : together - 1;  // but for the last pixel
+    const T* from = source + first * parts * channels;
+    const auto copy = [&](int part, int64_t i) __attribute__((always_inline)) {
+      copy_run<step>(target + (part * together + i) * channels, from + (i * parts + part) * channels);
+    };
+    // Where nothing is written behind a run, the order does not matter, and this one is faster.
+    for (int64_t i = 0; step == length && i < inner; ++i)
+      for (int part = 0; part < parts; ++part) copy(part, i);
     for (int part = 0; part < parts; ++part) {
-      const T* from = source + (first * parts + part) * channels;
-      for (int64_t i = 0; i < inner; ++i) copy_run<step>(target + i * channels, from + i * parts * channels, channels);
+      for (int64_t i = 0; step != length && i < inner; ++i) copy(part, i);
       if (inner < together)
         std::memcpy(
-            static_cast<void*>(target + inner * channels), from + inner * parts * channels, channels * sizeof(T));
-      target += together * channels;
+            static_cast<void*>(target + (part * together + inner) * channels), from + (inner * parts + part) * channels,
+            channels * sizeof(T));
     }
+    target += parts * together * channels;
   }
 }
 
@@ -57,13 +72,14 @@ FASTLADDER_INLINE void unpack(T* target, const T* source, int64_t pixels, int64_
     const T* from = source + first * parts * channels;
     for (int64_t i = 0; i < inner; ++i)
       for (int part = 0; part < parts; ++part, target += channels)
-        copy_run<step>(target, from + (part * together + i) * channels, channels);
+        copy_run<step>(target, from + (part * together + i) * channels);
     for (int part = 0; inner < together && part < parts; ++part, target += channels)
       std::memcpy(static_cast<void*>(target), from + (part * together + inner) * channels, channels * sizeof(T));
   }
 }
 
-// Calls run(step) with the step of copy_run for a run of `length` numbers as a compile-time constant.
+// Calls run(step) with the least step of copy_run for runs of `length` numbers, at most longest_step, as a compile-time
+// constant.
 template <int64_t step = 1, class Run>
 void with_step(int64_t length, Run run) {
   if constexpr (step < longest_step)

@@ -45,20 +45,20 @@ class BackwardPass {
   const int64_t packed_stride = sum_stride<Real>(packing.channels());
   const int64_t block_units = std::clamp<int64_t>(4 * sums_size / units.elements(), 1, 16);
   const int64_t blocks = std::min(units.count, (units.count + 8 * block_units - 1) / (8 * block_units) * 8);
-  const std::unique_ptr<Real[]> sums = scratch<Real>(blocks * sums_size);
+  const Memory<Real> sums = scratch<Real>(blocks * sums_size);
 
   // The means over norm groups that the second half takes, in the layout of the statistics.
-  const std::unique_ptr<Real[]> mean_grads = scratch<Real>(problem.statistics());
-  const std::unique_ptr<Real[]> mean_grads_xhat = scratch<Real>(problem.statistics());
+  const Memory<Real> mean_grads = scratch<Real>(problem.statistics());
+  const Memory<Real> mean_grads_xhat = scratch<Real>(problem.statistics());
   // Batch norm: grad_a of all units.
-  const std::unique_ptr<Real[]> batch_grad_a = scratch<Real>(batch ? units.count * units.size() : 0);
+  const Memory<Real> batch_grad_a = scratch<Real>(batch ? units.count * units.size() : 0);
 
   // What a thread works in.
   struct Workspace {
-    std::unique_ptr<T[]> packed;          // see Packing::memory
-    std::unique_ptr<Real[]> packed_sums;  // those of a block, of packed pixels
-    std::unique_ptr<Real[]> grad_a;       // layer norm: of a unit
-    std::unique_ptr<double[]> norm_sums;  // layer norm: (stretches, J, norm_groups, 2)
+    Memory<T> packed;          // see Packing::memory
+    Memory<Real> packed_sums;  // those of a block, of packed pixels
+    Memory<Real> grad_a;       // layer norm: of a unit
+    Memory<double> norm_sums;  // layer norm: (stretches, J, norm_groups, 2)
   };
 
   // The first half of every unit, block by block, and for layer norm the second half too, while the sample is in the
@@ -179,7 +179,7 @@ class BackwardPass {
   void normalize_batch() {
     const Numbers<Real> packed[] = {packing.statistics(mean_grads.get()), packing.statistics(mean_grads_xhat.get())};
     units.share(units.count, [&](int64_t begin, int64_t end) {
-      const std::unique_ptr<T[]> memory = packing.memory();
+      const Memory<T> memory = packing.memory();
       for (int64_t unit = begin; unit < end; ++unit)
         second_half(unit, &batch_grad_a[unit * units.size()], {packed[0].data, packed[1].data}, memory.get());
     });

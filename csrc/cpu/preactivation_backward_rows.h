@@ -39,7 +39,7 @@ FASTLADDER_INLINE void backward_vector(
   using Vector = Lanes<Compute<T>>;
   const Inputs<Cell, J, T> inputs(problem, base, part_stride, output, coefficients, load_lanes);
   const auto load_gradient = [&](const auto* source) __attribute__((always_inline)) {
-    return source ? load_lanes(source + output) : Vector(Compute<T>(0));
+    return source ? load_lanes(source + output, problem.shape.channels) : Vector(Compute<T>(0));
   };
   Vector grad_output[1 + Cell::states];
   grad_output[0] = load_gradient(gradients.output);
@@ -48,16 +48,18 @@ FASTLADDER_INLINE void backward_vector(
   Vector grad_a[Cell::parts], grad_beside[Cell::extras + Cell::states + 1], grad_weights[Cell::weights + 1];
   Cell::backward(inputs.a, inputs.beside, coefficients.weights, grad_output, grad_a, grad_beside, grad_weights);
 
-  for (int e = 0; e < Cell::extras; ++e) store_lanes(gradients.extras[e] + output, grad_beside[e]);
-  for (int s = 0; s < Cell::states; ++s) store_lanes(gradients.states[s] + output, grad_beside[Cell::extras + s]);
+  for (int e = 0; e < Cell::extras; ++e)
+    store_lanes(gradients.extras[e] + output, grad_beside[e], problem.shape.channels);
+  for (int s = 0; s < Cell::states; ++s)
+    store_lanes(gradients.states[s] + output, grad_beside[Cell::extras + s], problem.shape.channels);
   for (int q = 0; q < Cell::parts; ++q) {
     const int64_t at = q * part_stride;
     if (grad_a_row) {
-      store_lanes(grad_a_row + at, grad_a[q]);
+      store_lanes(grad_a_row + at, grad_a[q], problem.width);
     } else {
       for (int j = 0; j < J; ++j)
         if (j == 0 || gradients.projections[j] != gradients.projections[0])  // two may share a gradient
-          store_lanes(gradients.projections[j] + base + at, grad_a[q] * coefficients.gain[j][q]);
+          store_lanes(gradients.projections[j] + base + at, grad_a[q] * coefficients.gain[j][q], problem.width);
     }
     sums[q] = grad_a[q];
     for (int j = 0; j < J; ++j)
@@ -128,12 +130,30 @@ FASTLADDER_INLINE void backward_rows(
                      for (Vector& sum : part) sum = from_lane(sum, repeated);
                    for (int s = 0; s < all_sums; ++s) total[s] = total[s] + part[s];
                  });
+    for (Vector& sum : total) sum = row.counted(sum);
     for (int s = 0; s < all_sums; ++s)
       if (is_used(problem, gradients, s, J)) row.add(sums + s * stride + row.channel, total[s]);
     if (norm_sums) of_norm.add(coefficients, total);
   });
   if (norm_sums) of_norm.add_to(norm_sums);
 }
+
+// What the gradient of a preactivation's input is from: the coefficients of one part of one projection in a row.
+template <class Cell, class T, class Row>
+struct Normalization {
+  using Real = Compute<T>;
+  Lanes<Real> mean, rstd, gain, mean_grad, mean_grad_xhat;
+
+  FASTLADDER_INLINE void fetch(
+      const Position<Cell, T, Row>& at, int64_t j, int q, const Real* means, const Real* rstds, const Real* mean_grads,
+      const Real* mean_grads_xhat) {
+    mean = at.statistic(means, j, q, Real(0));
+    rstd = at.statistic(rstds, j, q, Real(1));
+    gain = at.parameter(at.problem.gain, j * Cell::parts + q, Real(1));
+    mean_grad = at.statistic(mean_grads, j, q, Real(0));
+    mean_grad_xhat = at.statistic(mean_grads_xhat, j, q, Real(0));
+  }
+};
 
 // Second half, from grad_a to the gradient of the projections through the normalisation: grad_p = rstd (gain grad_a -
 // mean_grad - xhat mean_grad_xhat), where mean_grad and mean_grad_xhat, in the layout of the statistics, are the means
@@ -143,22 +163,24 @@ FASTLADDER_INLINE void normalize_rows(
     const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds, const Compute<T>* mean_grads,
     const Compute<T>* mean_grads_xhat, Stretch stretch, const Gradients<Cell, T>& gradients, const Compute<T>* grad_a,
     int64_t origin) {
-  using Real = Compute<T>;
   using Row = RowOf<channels_last, T>;
-  using Vector = Lanes<Real>;
+  using Vector = Lanes<Compute<T>>;
+  constexpr int at_once = channels_last ? Cell::parts : 1;  // the parts of a pixel lie side by side, or far apart
   Row::for_each(problem, stretch, [&](const Row& row) __attribute__((always_inline)) {
     const Position<Cell, T, Row> at{problem, stretch.n, row};
-    for (int q = 0; q < Cell::parts; ++q)
-      for (int64_t j = 0; j < problem.count; ++j) {
-        const int64_t base = row.base + q * row.part_stride;
-        const Vector mean = at.statistic(means, j, q, Real(0)), rstd = at.statistic(rstds, j, q, Real(1));
-        const Vector mean_grad = at.statistic(mean_grads, j, q, Real(0));
-        const Vector mean_grad_xhat = at.statistic(mean_grads_xhat, j, q, Real(0));
-        const Vector gain = at.parameter(problem.gain, j * Cell::parts + q, Real(1));
+    for (int64_t j = 0; j < problem.count; ++j)
+      for (int first = 0; first < Cell::parts; first += at_once) {
+        Normalization<Cell, T, Row> of_part[at_once];
+        for (int i = 0; i < at_once; ++i) of_part[i].fetch(at, j, first + i, means, rstds, mean_grads, mean_grads_xhat);
         row.walk([&](int64_t wide, int64_t, auto load_lanes, auto store_lanes, int64_t) __attribute__((always_inline)) {
-          const Vector of_a = load_lanes(grad_a + (base - origin) + wide);
-          const Vector xhat = (load_lanes(problem.projections[j] + base + wide) - mean) * rstd;
-          store_lanes(gradients.projections[j] + base + wide, rstd * (gain * of_a - mean_grad - xhat * mean_grad_xhat));
+          for (int i = 0; i < at_once; ++i) {
+            const auto& part = of_part[i];
+            const int64_t from = row.base + (first + i) * row.part_stride + wide;
+            const Vector of_a = load_lanes(grad_a + (from - origin), problem.width);
+            const Vector xhat = (load_lanes(problem.projections[j] + from, problem.width) - part.mean) * part.rstd;
+            const Vector grad = part.rstd * (part.gain * of_a - part.mean_grad - xhat * part.mean_grad_xhat);
+            store_lanes(gradients.projections[j] + from, grad, problem.width);
+          }
         });
       }
   });

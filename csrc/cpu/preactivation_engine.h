@@ -8,22 +8,24 @@
 
 namespace fastladder {
 
-// Moments of the channels of (pixels, width) numbers. Pixels are taken together where their channels fill no vectors
-// (cpu/packing.h).
+// Mean and sum of squared differences from it of the channels of (pixels, width) numbers, (2, width). Pixels are taken
+// together where their channels fill no vectors (cpu/packing.h).
 template <class T>
-std::unique_ptr<Moments<double>[]> moments_of_channels(const T* data, int64_t pixels, int64_t width) {
+Memory<double> moments_of_channels(const T* data, int64_t pixels, int64_t width) {
   constexpr int64_t lanes = Lanes<Compute<T>>::count;
   const int64_t together = pixels_together<Compute<T>>(width), columns = together * width, rows = pixels / together;
-  const std::unique_ptr<Moments<double>[]> of_columns = scratch<Moments<double>>(columns);
-  std::unique_ptr<Moments<double>[]> moments = scratch<Moments<double>>(width);
+  const Memory<double> of_columns = scratch<double>(2 * columns);
+  std::fill_n(of_columns.get(), 2 * columns, 0.0);
   parallel_for(0, columns / lanes, grain_of(rows * lanes), [&](int64_t begin, int64_t end) {
-    for (int64_t at = begin * lanes; at < end * lanes; at += lanes)
-      run_widest<moments_of_columns<T>>(data + at, rows, columns, &of_columns[at]);
+    run_widest<moments_of_columns<T>>(data, rows, columns, begin * lanes, end * lanes, of_columns.get());
   });
+  Memory<double> moments = scratch<double>(2 * width);
   for (int64_t k = 0; k < width; ++k) {
-    moments[k] = pool(&of_columns[k], together, width);
+    Moments<double> channel = pool(&of_columns[k], &of_columns[columns + k], together, width, rows);
     for (int64_t pixel = rows * together; pixel < pixels; ++pixel)
-      moments[k].merge({1.0, static_cast<double>(data[pixel * width + k]), 0.0});
+      channel.merge({1.0, static_cast<double>(data[pixel * width + k]), 0.0});
+    moments[k] = channel.mean;
+    moments[width + k] = channel.squares;
   }
   return moments;
 }
@@ -39,9 +41,11 @@ void layer_statistics(const Problem<Cell, T>& problem, int64_t n, Compute<T>* me
       const T* data = problem.projections[j] + n * problem.norm_groups * size;
       const auto of_channels = scattered ? moments_of_channels(data, problem.shape.pixels, problem.width) : nullptr;
       for (int64_t norm_group = 0; norm_group < problem.norm_groups; ++norm_group) {
-        const Moments<double> moments = scattered
-                                            ? pool(&of_channels[norm_group * run], run, 1)
-                                            : run_widest<moments_of_segments<T>>(data + norm_group * size, 1, 0, size);
+        const Moments<double> moments =
+            scattered ? pool(
+                            &of_channels[norm_group * run], &of_channels[problem.width + norm_group * run], run, 1,
+                            problem.shape.pixels)
+                      : run_widest<moments_of_segments<T>>(data + norm_group * size, 1, 0, size);
         const int64_t at = problem.norm_group(j, n, norm_group);
         mean[at] = moments.mean;
         rstd[at] = reciprocal_deviation(moments, problem.eps);
@@ -60,7 +64,9 @@ void batch_statistics(const Problem<Cell, T>& problem, Compute<T>* mean, Compute
   };
   for (int64_t j = 0; channels_last && j < problem.count; ++j) {
     const auto of_channels = moments_of_channels(problem.projections[j], batch * pixels, problem.width);
-    for (int64_t k = 0; k < problem.width; ++k) write(j * problem.width + k, of_channels[k]);
+    for (int64_t k = 0; k < problem.width; ++k)
+      write(
+          j * problem.width + k, {static_cast<double>(batch * pixels), of_channels[k], of_channels[problem.width + k]});
   }
   if (channels_last) return;
   parallel_for(0, problem.count * problem.width, grain_of(batch * pixels), [&](int64_t begin, int64_t end) {
@@ -107,7 +113,7 @@ void run_forward(
     for (int64_t unit = begin; unit < end; ++unit) {
       if (problem.norm == Norm::layer) layer_statistics(problem, unit, means, rstds);
       parallel_for(0, units.stretches, 1, [&](int64_t first, int64_t last) {
-        const std::unique_ptr<T[]> memory = packing.memory();
+        const Memory<T> memory = packing.memory();
         for (int64_t index = first; index < last; ++index)
           forward_stretch(
               packing, units.at(unit, index), means, rstds, packed_means.data, packed_rstds.data, outputs,

@@ -10,7 +10,7 @@ namespace fastladder {
 // Numbers, in memory of their own or somebody else's.
 template <class Real>
 struct Numbers {
-  std::unique_ptr<Real[]> memory;
+  Memory<Real> memory;
   const Real* data;
 };
 
@@ -43,7 +43,7 @@ class Packing {
   }
 
   // Memory for the packed projections of a stretch, and as much for their gradients.
-  std::unique_ptr<T[]> memory() const { return scratch<T>(copies() ? 2 * problem.count * size : 0); }
+  Memory<T> memory() const { return scratch<T>(copies() ? 2 * problem.count * size : 0); }
 
   // Calls run_packed(stretch) for the whole groups of pixels of a stretch, and run(stretch) for the rest of it.
   template <class RunPacked, class Run>
@@ -109,11 +109,11 @@ class Packing {
   Problem<Cell, T> packed;
   Numbers<Real> kept[4];
 
-  // Packing pays where less than four fifths of the lanes would be used, or nothing is copied.
+  // Where nothing is copied, packing pays for any channels that do not fill vectors; else where at most half of the
+  // lanes of one vector would be used.
   static int64_t choose(const Problem<Cell, T>& problem) {
-    constexpr int64_t lanes = Lanes<Real>::count;
-    const int64_t channels = problem.shape.channels, vectors = (channels + lanes - 1) / lanes;
-    const bool pays = Cell::parts == 1 || channels < lanes || channels * 5 < vectors * lanes * 4;
+    const int64_t channels = problem.shape.channels;
+    const bool pays = Cell::parts == 1 || 2 * channels <= Lanes<Real>::count;
     return problem.shape.channels_last && pays ? pixels_together<Real>(channels) : 1;
   }
 
@@ -135,7 +135,7 @@ class Packing {
   Numbers<Real> repeat(const Real* from, int64_t rows) const {
     const int64_t channels = problem.shape.channels;
     if (!from) return {nullptr, nullptr};
-    std::unique_ptr<Real[]> memory = scratch<Real>(rows * together * channels);
+    Memory<Real> memory = scratch<Real>(rows * together * channels);
     for (int64_t i = 0; i < rows * together; ++i)
       std::copy_n(from + i / together * channels, channels, &memory[i * channels]);
     const Real* data = memory.get();

@@ -53,23 +53,26 @@ struct PixelRow : RowStart {
   }
 
   FASTLADDER_INLINE Vector coefficient(const Real* number) const { return Vector(*number); }
+  // A sum over the row without lanes that do not count.
+  FASTLADDER_INLINE Vector counted(Vector total) const { return total; }
   FASTLADDER_INLINE void add(Real* sum, Vector total) const { *sum += total.sum(); }
 
   // Calls body(wide, narrow, load, store, repeated) at every step, with what is to be added to the addresses in tensors
-  // of K and of C channels. A last vector that the row does not fill begins earlier and repeats what the one before it
+  // of K and of C channels. load(address, channels) and store(address, vector, channels) are for a tensor of so many
+  // channels. A last vector that the row does not fill begins earlier and repeats what the one before it
   // did, which writes the same numbers again; sums leave out its first `repeated` lanes. In a row of less than a
   // vector, the lanes behind its end are 0.
   template <class Body>
   FASTLADDER_INLINE void walk(Body body) const {
     if (pixels < Vector::count)
       return body(
-          0, 0, [=](const auto* p) __attribute__((always_inline)) { return load(p, pixels); },
-          [=](auto* p, Vector v) __attribute__((always_inline)) { store(p, v, pixels); }, 0);
+          0, 0, [=](const auto* p, int64_t) __attribute__((always_inline)) { return load(p, pixels); },
+          [=](auto* p, Vector v, int64_t) __attribute__((always_inline)) { store(p, v, pixels); }, 0);
     for (int64_t begin = 0; begin < pixels; begin += Vector::count) {
       const int64_t i = std::min(begin, pixels - Vector::count);
       body(
-          i, i, [](const auto* p) __attribute__((always_inline)) { return load(p); },
-          [](auto* p, Vector v) __attribute__((always_inline)) { store(p, v); }, begin - i);
+          i, i, [](const auto* p, int64_t) __attribute__((always_inline)) { return load(p); },
+          [](auto* p, Vector v, int64_t) __attribute__((always_inline)) { store(p, v); }, begin - i);
     }
   }
 };
@@ -78,6 +81,7 @@ struct PixelRow : RowStart {
 template <class Real>
 struct ChannelRow : RowStart {
   using Vector = Lanes<Real>;
+  static constexpr int64_t ahead = 8;  // pixels that are prefetched: the hardware does not foresee such steps
   int64_t pixels, width, channels, repeated;
 
   // As of PixelRow. The last row begins earlier where the channels do not fill it.
@@ -98,27 +102,39 @@ struct ChannelRow : RowStart {
   FASTLADDER_INLINE Vector coefficient(const Real* numbers) const {
     return channels < Vector::count ? load(numbers, channels) : load(numbers);
   }
+  FASTLADDER_INLINE Vector counted(Vector total) const {
+    if (channels < Vector::count) return before_lane(total, channels);
+    return repeated > 0 ? from_lane(total, repeated) : total;
+  }
   FASTLADDER_INLINE void add(Real* sums, Vector total) const {
     if (channels < Vector::count) return store(sums, load(sums, channels) + total, channels);
     store(sums, load(sums) + total);
   }
 
-  // As of PixelRow; all vectors of the last row repeat lanes of the row before it.
+  // As of PixelRow. Of fewer channels than lanes, whole vectors are loaded and stored all the same, up to the last
+  // pixels of the stretch: what is stored behind these channels is not what belongs there, but that is stored later,
+  // since every tensor is written from its beginning to its end.
   template <class Body>
   FASTLADDER_INLINE void walk(Body body) const {
-    const int64_t count = channels;
-    if (channels < Vector::count) {
-      for (int64_t pixel = 0; pixel < pixels; ++pixel)
-        body(
-            pixel * width, pixel * channels,
-            [=](const auto* p) __attribute__((always_inline)) { return load(p, count); },
-            [=](auto* p, Vector v) __attribute__((always_inline)) { store(p, v, count); }, 0);
-      return;
-    }
-    for (int64_t pixel = 0; pixel < pixels; ++pixel)
+    const int64_t count = channels, partial = channels < Vector::count ? (Vector::count - 1) / channels : 0;
+    int64_t pixel = 0;
+    for (; pixel < pixels - partial; ++pixel)
       body(
-          pixel * width, pixel * channels, [](const auto* p) __attribute__((always_inline)) { return load(p); },
-          [](auto* p, Vector v) __attribute__((always_inline)) { store(p, v); }, repeated);
+          pixel * width, pixel * channels,
+          [](const auto* p, int64_t step) __attribute__((always_inline)) {
+            __builtin_prefetch(p + ahead * step);
+            return load(p);
+          },
+          [](auto* p, Vector v, int64_t step) __attribute__((always_inline)) {
+            __builtin_prefetch(p + ahead * step, 1);
+            store(p, v);
+          },
+          0);
+    for (; pixel < pixels; ++pixel)
+      body(
+          pixel * width, pixel * channels,
+          [=](const auto* p, int64_t) __attribute__((always_inline)) { return load(p, count); },
+          [=](auto* p, Vector v, int64_t) __attribute__((always_inline)) { store(p, v, count); }, 0);
   }
 };
 
@@ -183,12 +199,14 @@ struct Inputs {
     for (int q = 0; q < Cell::parts; ++q) {
       a[q] = coefficients.bias[q];
       for (int j = 0; j < J; ++j) {
-        centred[j][q] = load_lanes(problem.projections[j] + base + q * part_stride) - coefficients.mean[j][q];
+        centred[j][q] =
+            load_lanes(problem.projections[j] + base + q * part_stride, problem.width) - coefficients.mean[j][q];
         a[q] = a[q] + centred[j][q] * (coefficients.rstd[j][q] * coefficients.gain[j][q]);
       }
     }
-    for (int e = 0; e < Cell::extras; ++e) beside[e] = load_lanes(problem.extras[e] + output);
-    for (int s = 0; s < Cell::states; ++s) beside[Cell::extras + s] = load_lanes(problem.states[s] + output);
+    for (int e = 0; e < Cell::extras; ++e) beside[e] = load_lanes(problem.extras[e] + output, problem.shape.channels);
+    for (int s = 0; s < Cell::states; ++s)
+      beside[Cell::extras + s] = load_lanes(problem.states[s] + output, problem.shape.channels);
   }
 };
 
@@ -207,8 +225,9 @@ FASTLADDER_INLINE void forward_rows(
           const Inputs<Cell, J, T> inputs(problem, row.base + wide, row.part_stride, at, coefficients, load_lanes);
           Vector output[1 + Cell::states];
           Cell::forward(inputs.a, inputs.beside, coefficients.weights, output);
-          store_lanes(outputs.output + at, output[0]);
-          for (int s = 0; s < Cell::states; ++s) store_lanes(outputs.states[s] + at, output[1 + s]);
+          store_lanes(outputs.output + at, output[0], problem.shape.channels);
+          for (int s = 0; s < Cell::states; ++s)
+            store_lanes(outputs.states[s] + at, output[1 + s], problem.shape.channels);
         });
   });
 }

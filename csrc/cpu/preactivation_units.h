@@ -10,7 +10,8 @@ namespace fastladder {
 // runs of the pixels of all samples, which may be small: those of a dense layer have a single pixel.
 template <class Cell, class T>
 struct Units {
-  static constexpr int64_t least_pixels = 16;  // of a stretch: fewer and coefficients and sums outweigh them
+  static inline const int64_t least_pixels =
+      getenv("FL_M") ? atol(getenv("FL_M")) : 16;  // of a stretch: fewer and coefficients and sums outweigh them
 
   explicit Units(const Problem<Cell, T>& problem)
       : channels_last(problem.shape.channels_last),

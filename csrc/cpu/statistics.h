@@ -52,52 +52,54 @@ FASTLADDER_INLINE Moments<double> moments_of_segments(const T* data, int64_t seg
   return moments;
 }
 
-// Moments of the columns that one vector covers of a (rows, stride) matrix, into one for each lane.
+// Mean and sum of squared differences from it of columns `begin` to `end`, whole vectors, of a (rows, columns) matrix:
+// into (2, columns), which are 0 before.
 template <class T>
-FASTLADDER_INLINE void moments_of_columns(const T* data, int64_t rows, int64_t stride, Moments<double>* moments) {
+FASTLADDER_INLINE void moments_of_columns(
+    const T* data, int64_t rows, int64_t columns, int64_t begin, int64_t end, double* moments) {
   using Vector = Lanes<Compute<T>>;
-  constexpr int64_t chunk = 256, ways = 4;  // sums that do not wait for each other
-  double mean[Vector::count] = {}, squares[Vector::count] = {};
-  for (int64_t begin = 0; begin < rows; begin += chunk) {
-    const int64_t count = std::min(chunk, rows - begin), whole = count - count % ways;
-    const T* first = data + begin * stride;
-    Vector sums[ways], deviations[ways];
-    for (int64_t way = 0; way < ways; ++way) sums[way] = deviations[way] = Vector(Compute<T>(0));
-    for (int64_t row = 0; row < whole; row += ways)
-      for (int64_t way = 0; way < ways; ++way) sums[way] = sums[way] + load(first + (row + way) * stride);
-    for (int64_t row = whole; row < count; ++row) sums[0] = sums[0] + load(first + row * stride);
-    const Vector centre = ((sums[0] + sums[1]) + (sums[2] + sums[3])) / Vector(static_cast<Compute<T>>(count));
-    const auto square = [&](int64_t row) __attribute__((always_inline)) {
-      const Vector centred = load(first + row * stride) - centre;
-      return centred * centred;
-    };
-    for (int64_t row = 0; row < whole; row += ways)
-      for (int64_t way = 0; way < ways; ++way) deviations[way] = deviations[way] + square(row + way);
-    for (int64_t row = whole; row < count; ++row) deviations[0] = deviations[0] + square(row);
-    const Vector deviation = (deviations[0] + deviations[1]) + (deviations[2] + deviations[3]);
-    // As Moments::merge; all lanes have the same counts, so that one division does for them.
-    const double share = static_cast<double>(count) / static_cast<double>(begin + count);
-    for (int64_t lane = 0; lane < Vector::count; ++lane) {
-      const double delta = centre.v[lane] - mean[lane];
-      squares[lane] += deviation.v[lane] + delta * delta * static_cast<double>(begin) * share;
-      mean[lane] += delta * share;
+  constexpr int64_t ways = 4;                                                // sums that do not wait for each other
+  const int64_t chunk = std::clamp<int64_t>(8192 / (end - begin), 16, 256);  // of rows, which are read twice
+  for (int64_t row = 0; row < rows; row += chunk) {
+    const int64_t count = std::min(chunk, rows - row), whole = count - count % ways;
+    const double share = static_cast<double>(count) / static_cast<double>(row + count);
+    for (int64_t column = begin; column < end; column += Vector::count) {
+      const T* first = data + row * columns + column;
+      const auto at = [&](int64_t i) __attribute__((always_inline)) { return load(first + i * columns); };
+      // Adds up of(i) over the rows of the chunk.
+      const auto add_up = [&](auto of) __attribute__((always_inline)) {
+        Vector sums[ways];
+        for (Vector& sum : sums) sum = Vector(Compute<T>(0));
+        for (int64_t i = 0; i < whole; i += ways)
+          for (int64_t way = 0; way < ways; ++way) sums[way] = sums[way] + of(i + way);
+        for (int64_t i = whole; i < count; ++i) sums[0] = sums[0] + of(i);
+        return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+      };
+      const Vector mean = add_up(at) / Vector(static_cast<Compute<T>>(count));
+      const Vector squares = add_up([&](int64_t i) __attribute__((always_inline)) {
+        const Vector centred = at(i) - mean;
+        return centred * centred;
+      });
+      // As Moments::merge, with one division for all lanes, which have the same counts.
+      double *means = moments + column, *deviations = means + columns;
+      for (int64_t lane = 0; lane < Vector::count; ++lane) {
+        const double delta = mean.v[lane] - means[lane];
+        deviations[lane] += squares.v[lane] + delta * delta * static_cast<double>(row) * share;
+        means[lane] += delta * share;
+      }
     }
   }
-  for (int64_t lane = 0; lane < Vector::count; ++lane)
-    moments[lane] = {static_cast<double>(rows), mean[lane], squares[lane]};
 }
 
-// Moments of `sets` sets of one size together, the first at `moments` and each `stride` behind the one before.
-inline Moments<double> pool(const Moments<double>* moments, int64_t sets, int64_t stride) {
-  Moments<double> all{};
-  for (int64_t i = 0; i < sets; ++i) {
-    all.count += moments[i * stride].count;
-    all.mean += moments[i * stride].mean;
-  }
+// Moments of sets of `count` numbers together, from their means and squared differences: those of set i are i * stride
+// behind the first ones.
+inline Moments<double> pool(const double* means, const double* squares, int64_t sets, int64_t stride, double count) {
+  Moments<double> all{static_cast<double>(sets) * count, 0, 0};
+  for (int64_t i = 0; i < sets; ++i) all.mean += means[i * stride];
   all.mean /= static_cast<double>(sets);
   for (int64_t i = 0; i < sets; ++i) {
-    const double delta = moments[i * stride].mean - all.mean;
-    all.squares += moments[i * stride].squares + moments[i * stride].count * delta * delta;
+    const double delta = means[i * stride] - all.mean;
+    all.squares += squares[i * stride] + count * delta * delta;
   }
   return all;
 }
