@@ -64,7 +64,7 @@ class Packing {
       result.projections[j] = copies() ? memory + j * size : source;
       if (copies())
         with_step(problem.shape.channels, [&](auto step) {
-          run_widest<pack<step.value, Cell::parts, T>>(
+          pack<step.value, Cell::parts>(
               memory + j * size, source, stretch.end - stretch.begin, together, problem.shape.channels);
         });
     }
@@ -98,7 +98,7 @@ class Packing {
     for (int64_t j = 0; copies() && j < problem.count; ++j)
       if (first_of(gradients, j) == j)
         with_step(problem.shape.channels, [&](auto step) {
-          run_widest<unpack<step.value, Cell::parts, T>>(
+          unpack<step.value, Cell::parts>(
               gradients.projections[j] + stretch.begin * problem.width, memory + (problem.count + j) * size,
               stretch.end - stretch.begin, together, problem.shape.channels);
         });
