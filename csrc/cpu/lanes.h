@@ -225,11 +225,21 @@ inline void drain() {
 #endif
 }
 
+// Lanes of 0, of 1 and of 0: a vector loaded across a border has the lanes on one side of it.
+template <class T>
+constexpr T lane_borders[48] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1,
+                                1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+
 // The lanes from `first` on; those before it are 0.
 template <class T>
 FASTLADDER_INLINE Lanes<T> from_lane(Lanes<T> x, int64_t first) {
-  static constexpr T numbers[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  return load(numbers).v >= Lanes<T>(static_cast<T>(first)).v ? x.v : Lanes<T>(T(0)).v;
+  return where_positive(load(lane_borders<T> + 16 - first), x, Lanes<T>(T(0)));
+}
+
+// The lanes before `end`; the others are 0.
+template <class T>
+FASTLADDER_INLINE Lanes<T> before_lane(Lanes<T> x, int64_t end) {
+  return where_positive(load(lane_borders<T> + 32 - end), x, Lanes<T>(T(0)));
 }
 
 // The first `count` lanes; the others are 0.

@@ -1,8 +1,9 @@
-// The rows of samples that the loops of an operator with a preactivation (operators/preactivation_problem.h) run over,
-// what is read of them, and the loop of the forward pass.
+// The rows that the loops of an operator with a preactivation (operators/preactivation_problem.h) run over, what is
+// read of them, and the loop of the forward pass.
 //
-// A row is a run of elements that lie side by side: the pixels of one channel, or, in channels_last, the channels of
-// one pixel. Per-channel coefficients are then constant along the row, or a vector along it.
+// A row is a walk over elements of the same channels, one vector at each step: along the pixels of one channel, or, in
+// channels_last, from pixel to pixel with neighbouring channels in the vector. Either way coefficients are constant
+// along it, and sums over it stay in registers.
 #pragma once
 
 #include "cpu/lanes.h"
@@ -10,15 +11,6 @@
 #include "operators/preactivation_problem.h"
 
 namespace fastladder {
-
-// Threads share the samples, or blocks of them, where there are enough; else they share the rows of one sample after
-// the other.
-template <class Cell, class T, class Run>
-void over_samples(const Problem<Cell, T>& problem, int64_t count, int64_t elements, Run run) {
-  const int64_t threads = torch::stable::get_num_threads();
-  if (!problem.shape.channels_last && problem.shape.batch < threads) return run(0, count);
-  parallel_for(0, count, grain_of(elements), run);
-}
 
 // Calls run(count, channels_last) with the number of projections and the layout as compile-time constants.
 template <class Cell, class T, class Run>
@@ -31,31 +23,135 @@ void with_constants(const Problem<Cell, T>& problem, Run run) {
   });
 }
 
-// Addresses of one row: of part q of a tensor of K channels, of a tensor of C channels, and its (first) channel.
-struct Row {
-  int64_t length, base, part_stride, output, channel;
+// What a call of a loop works on: channels `begin` to `end` of sample n, or, in channels_last, pixels `begin` to `end`
+// counted from the first sample on. In channels_last, n says whose statistics layer norm takes.
+struct Stretch {
+  int64_t n, begin, end;
+};
 
-  template <class Cell, class T>
-  static FASTLADDER_INLINE Row of(const Problem<Cell, T>& problem, int64_t n, int64_t row) {
+// Addresses of one row's first vector: of part q of a tensor of K channels, of a tensor of C channels; and its (first)
+// channel.
+struct RowStart {
+  int64_t base, part_stride, output, channel;
+};
+
+// The pixels of one channel. Coefficients are one number each.
+template <class Real>
+struct PixelRow : RowStart {
+  using Vector = Lanes<Real>;
+  int64_t pixels;
+
+  // Calls run(row) for all rows of a stretch.
+  template <class Cell, class T, class Run>
+  static FASTLADDER_INLINE void for_each(const Problem<Cell, T>& problem, const Stretch& stretch, Run run) {
     const auto [batch, channels, pixels, channels_last] = problem.shape;
-    if (channels_last)
-      return {channels, (n * pixels + row) * problem.width, channels, (n * pixels + row) * channels, 0};
-    return {pixels, (n * problem.width + row) * pixels, channels * pixels, (n * channels + row) * pixels, row};
+    for (int64_t channel = stretch.begin; channel < stretch.end; ++channel)
+      run(PixelRow{
+          {(stretch.n * problem.width + channel) * pixels, channels * pixels, (stretch.n * channels + channel) * pixels,
+           channel},
+          pixels});
+  }
+
+  FASTLADDER_INLINE Vector coefficient(const Real* number) const { return Vector(*number); }
+  // A sum over the row without lanes that do not count.
+  FASTLADDER_INLINE Vector counted(Vector total) const { return total; }
+  FASTLADDER_INLINE void add(Real* sum, Vector total) const { *sum += total.sum(); }
+
+  // Calls body(wide, narrow, load, store, repeated) at every step, with what is to be added to the addresses in tensors
+  // of K and of C channels. load(address, channels) and store(address, vector, channels) are for a tensor of so many
+  // channels. A last vector that the row does not fill begins earlier and repeats what the one before it
+  // did, which writes the same numbers again; sums leave out its first `repeated` lanes. In a row of less than a
+  // vector, the lanes behind its end are 0.
+  template <class Body>
+  FASTLADDER_INLINE void walk(Body body) const {
+    if (pixels < Vector::count)
+      return body(
+          0, 0, [=](const auto* p, int64_t) __attribute__((always_inline)) { return load(p, pixels); },
+          [=](auto* p, Vector v, int64_t) __attribute__((always_inline)) { store(p, v, pixels); }, 0);
+    for (int64_t begin = 0; begin < pixels; begin += Vector::count) {
+      const int64_t i = std::min(begin, pixels - Vector::count);
+      body(
+          i, i, [](const auto* p, int64_t) __attribute__((always_inline)) { return load(p); },
+          [](auto* p, Vector v, int64_t) __attribute__((always_inline)) { store(p, v); }, begin - i);
+    }
   }
 };
 
-// Fetches numbers for output channel `channel` of sample n: of tensors of one number per channel with `get`, which
-// loads one number or, in channels_last, a vector along the channels.
-template <class Cell, class T, class Get>
+// A vector of neighbouring channels at one pixel after the other. Coefficients are vectors.
+template <class Real>
+struct ChannelRow : RowStart {
+  using Vector = Lanes<Real>;
+  static constexpr int64_t ahead = 8;  // pixels that are prefetched: the hardware does not foresee such steps
+  int64_t pixels, width, channels, repeated;
+
+  // As of PixelRow. The last row begins earlier where the channels do not fill it.
+  template <class Cell, class T, class Run>
+  static FASTLADDER_INLINE void for_each(const Problem<Cell, T>& problem, const Stretch& stretch, Run run) {
+    const int64_t channels = problem.shape.channels;
+    for (int64_t begin = 0; begin < channels; begin += Vector::count) {
+      const int64_t channel = std::max<int64_t>(0, std::min(begin, channels - Vector::count));
+      run(ChannelRow{
+          {stretch.begin * problem.width + channel, channels, stretch.begin * channels + channel, channel},
+          stretch.end - stretch.begin,
+          problem.width,
+          channels,
+          begin - channel});
+    }
+  }
+
+  FASTLADDER_INLINE Vector coefficient(const Real* numbers) const {
+    return channels < Vector::count ? load(numbers, channels) : load(numbers);
+  }
+  FASTLADDER_INLINE Vector counted(Vector total) const {
+    if (channels < Vector::count) return before_lane(total, channels);
+    return repeated > 0 ? from_lane(total, repeated) : total;
+  }
+  FASTLADDER_INLINE void add(Real* sums, Vector total) const {
+    if (channels < Vector::count) return store(sums, load(sums, channels) + total, channels);
+    store(sums, load(sums) + total);
+  }
+
+  // As of PixelRow. Of fewer channels than lanes, whole vectors are loaded and stored all the same, up to the last
+  // pixels of the stretch: what is stored behind these channels is not what belongs there, but that is stored later,
+  // since every tensor is written from its beginning to its end.
+  template <class Body>
+  FASTLADDER_INLINE void walk(Body body) const {
+    const int64_t count = channels, partial = channels < Vector::count ? (Vector::count - 1) / channels : 0;
+    int64_t pixel = 0;
+    for (; pixel < pixels - partial; ++pixel)
+      body(
+          pixel * width, pixel * channels,
+          [](const auto* p, int64_t step) __attribute__((always_inline)) {
+            __builtin_prefetch(p + ahead * step);
+            return load(p);
+          },
+          [](auto* p, Vector v, int64_t step) __attribute__((always_inline)) {
+            __builtin_prefetch(p + ahead * step, 1);
+            store(p, v);
+          },
+          0);
+    for (; pixel < pixels; ++pixel)
+      body(
+          pixel * width, pixel * channels,
+          [=](const auto* p, int64_t) __attribute__((always_inline)) { return load(p, count); },
+          [=](auto* p, Vector v, int64_t) __attribute__((always_inline)) { store(p, v, count); }, 0);
+  }
+};
+
+template <bool channels_last, class T>
+using RowOf = std::conditional_t<channels_last, ChannelRow<Compute<T>>, PixelRow<Compute<T>>>;
+
+// Fetches the coefficients of a row of sample n.
+template <class Cell, class T, class Row>
 struct Position {
   using Vector = Lanes<Compute<T>>;
   const Problem<Cell, T>& problem;
-  int64_t n, channel;
-  Get get;
+  int64_t n;
+  const Row& row;
 
-  // Fetches channel `channel` in row `row` of a parameter (rows, C).
-  FASTLADDER_INLINE Vector parameter(const Compute<T>* from, int64_t row, Compute<T> missing) const {
-    return from ? get(from + row * problem.shape.channels + channel) : Vector(missing);
+  // Fetches them from row `index` of a parameter (rows, C).
+  FASTLADDER_INLINE Vector parameter(const Compute<T>* from, int64_t index, Compute<T> missing) const {
+    return from ? row.coefficient(from + index * problem.shape.channels + row.channel) : Vector(missing);
   }
 
   // Fetches a statistic of part q of projection j. With layer norm it is the same for all channels of a sample.
@@ -66,26 +162,15 @@ struct Position {
   }
 };
 
-template <class Cell, class T, class Get>
-FASTLADDER_INLINE Position<Cell, T, Get> position(
-    const Problem<Cell, T>& problem, int64_t n, int64_t channel, Get get) {
-  return {problem, n, channel, get};
-}
-
-template <class Real>
-struct Broadcast {
-  FASTLADDER_INLINE Lanes<Real> operator()(const Real* number) const { return Lanes<Real>(*number); }
-};
-
-// The coefficients of the elements of one position: fetched once per row, or along it in channels_last.
+// The coefficients of a row.
 template <class Cell, int J, class Real>
 struct Coefficients {
   using Vector = Lanes<Real>;
   Vector mean[J][Cell::parts], rstd[J][Cell::parts], gain[J][Cell::parts], bias[Cell::parts];
   Vector weights[Cell::weights + 1];
 
-  template <class T, class Get>
-  FASTLADDER_INLINE void fetch(const Position<Cell, T, Get>& at, const Real* means, const Real* rstds) {
+  template <class T, class Row>
+  FASTLADDER_INLINE Coefficients(const Position<Cell, T, Row>& at, const Real* means, const Real* rstds) {
     for (int q = 0; q < Cell::parts; ++q) {
       for (int j = 0; j < J; ++j) {
         mean[j][q] = at.statistic(means, j, q, Real(0));
@@ -94,86 +179,57 @@ struct Coefficients {
       }
       bias[q] = at.parameter(at.problem.bias, q, Real(0));
     }
-    for (int w = 0; w < Cell::weights; ++w) weights[w] = at.get(at.problem.weight(w) + at.channel);
+    for (int w = 0; w < Cell::weights; ++w) weights[w] = at.row.coefficient(at.problem.weight(w) + at.row.channel);
   }
 };
 
-// Calls body(i, load, store, repeated) for every vector of a row. A last vector that the row does not fill begins
-// earlier and repeats what the one before it did, which writes the same numbers again; sums leave out its first
-// `repeated` lanes. In a row of less than a vector, the lanes behind its end are 0.
-template <class Vector, class Body>
-FASTLADDER_INLINE void along(int64_t length, Body body) {
-  if (length < Vector::count)
-    return body(
-        0, [=](const auto* p) __attribute__((always_inline)) { return load(p, length); },
-        [=](auto* p, Vector v) __attribute__((always_inline)) { store(p, v, length); }, 0);
-  for (int64_t begin = 0; begin < length; begin += Vector::count) {
-    const int64_t i = std::min(begin, length - Vector::count);
-    body(
-        i, [](const auto* p) __attribute__((always_inline)) { return load(p); },
-        [](auto* p, Vector v) __attribute__((always_inline)) { store(p, v); }, begin - i);
-  }
-}
-
-// Loads a vector of a row. In channels_last the parts of a row are short runs, `next` numbers before those of the next
-// row, and too short for the processor to foresee them: they are asked for now (measured: a fifth less time).
-template <bool channels_last, class T, class Load>
-FASTLADDER_INLINE Lanes<Compute<T>> load_ahead(const T* source, int64_t next, Load load_lanes) {
-  if constexpr (channels_last) __builtin_prefetch(source + next);
-  return load_lanes(source);
-}
-
 // The inputs of a Cell at one vector of a row: the preactivations, and beside them its extras and states.
-template <class Cell, int J, bool channels_last, class T>
+template <class Cell, int J, class T>
 struct Inputs {
   using Vector = Lanes<Compute<T>>;
   Vector centred[J][Cell::parts];  // p - mean
   Vector a[Cell::parts];
   Vector beside[Cell::extras + Cell::states + 1];
 
+  // `base` and `output` are the vector's addresses in tensors of K channels, there of part 0, and of C channels.
   template <class Load>
-  FASTLADDER_INLINE void fetch(
-      const Problem<Cell, T>& problem, const Row& row, int64_t i, const Coefficients<Cell, J, Compute<T>>& coefficients,
-      Load load_lanes) {
+  FASTLADDER_INLINE Inputs(
+      const Problem<Cell, T>& problem, int64_t base, int64_t part_stride, int64_t output,
+      const Coefficients<Cell, J, Compute<T>>& coefficients, Load load_lanes) {
     for (int q = 0; q < Cell::parts; ++q) {
       a[q] = coefficients.bias[q];
       for (int j = 0; j < J; ++j) {
-        const T* source = problem.projections[j] + row.base + q * row.part_stride + i;
-        centred[j][q] = load_ahead<channels_last>(source, problem.width, load_lanes) - coefficients.mean[j][q];
+        centred[j][q] =
+            load_lanes(problem.projections[j] + base + q * part_stride, problem.width) - coefficients.mean[j][q];
         a[q] = a[q] + centred[j][q] * (coefficients.rstd[j][q] * coefficients.gain[j][q]);
       }
     }
-    const auto load_output = [&](const auto* source) __attribute__((always_inline)) {
-      return load_ahead<channels_last>(source + row.output + i, problem.shape.channels, load_lanes);
-    };
-    for (int e = 0; e < Cell::extras; ++e) beside[e] = load_output(problem.extras[e]);
-    for (int s = 0; s < Cell::states; ++s) beside[Cell::extras + s] = load_output(problem.states[s]);
+    for (int e = 0; e < Cell::extras; ++e) beside[e] = load_lanes(problem.extras[e] + output, problem.shape.channels);
+    for (int s = 0; s < Cell::states; ++s)
+      beside[Cell::extras + s] = load_lanes(problem.states[s] + output, problem.shape.channels);
   }
 };
 
-// The forward pass over rows `begin` to `end` of sample n.
+// The forward pass over a stretch.
 template <class Cell, int J, bool channels_last, class T>
 FASTLADDER_INLINE void forward_rows(
-    const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds, int64_t n, int64_t begin,
-    int64_t end, const Outputs<Cell, T>& outputs) {
-  using Real = Compute<T>;
-  using Vector = Lanes<Real>;
-  for (int64_t index = begin; index < end; ++index) {
-    const Row row = Row::of(problem, n, index);
-    Coefficients<Cell, J, Real> coefficients;
-    if constexpr (!channels_last)
-      coefficients.fetch(position(problem, n, row.channel, Broadcast<Real>()), means, rstds);
-    along<Vector>(
-        row.length, [&](int64_t i, auto load_lanes, auto store_lanes, int64_t) __attribute__((always_inline)) {
-          if constexpr (channels_last) coefficients.fetch(position(problem, n, i, load_lanes), means, rstds);
-          Inputs<Cell, J, channels_last, T> inputs;
-          inputs.fetch(problem, row, i, coefficients, load_lanes);
+    const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds, Stretch stretch,
+    const Outputs<Cell, T>& outputs) {
+  using Row = RowOf<channels_last, T>;
+  using Vector = Lanes<Compute<T>>;
+  Row::for_each(problem, stretch, [&](const Row& row) __attribute__((always_inline)) {
+    const Coefficients<Cell, J, Compute<T>> coefficients(Position<Cell, T, Row>{problem, stretch.n, row}, means, rstds);
+    row.walk(
+        [&](int64_t wide, int64_t narrow, auto load_lanes, auto store_lanes, int64_t) __attribute__((always_inline)) {
+          const int64_t at = row.output + narrow;
+          const Inputs<Cell, J, T> inputs(problem, row.base + wide, row.part_stride, at, coefficients, load_lanes);
           Vector output[1 + Cell::states];
           Cell::forward(inputs.a, inputs.beside, coefficients.weights, output);
-          store_lanes(outputs.output + row.output + i, output[0]);
-          for (int s = 0; s < Cell::states; ++s) store_lanes(outputs.states[s] + row.output + i, output[1 + s]);
+          store_lanes(outputs.output + at, output[0], problem.shape.channels);
+          for (int s = 0; s < Cell::states; ++s)
+            store_lanes(outputs.states[s] + at, output[1 + s], problem.shape.channels);
         });
-  }
+  });
 }
 
 }  // namespace fastladder

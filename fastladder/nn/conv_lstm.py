@@ -88,7 +88,7 @@ class ConvLSTM(RecurrentLayers):
         return run_steps(cell, data, batch_sizes, state, reverse=reverse, **options)
 
     def _run(self, data: Tensor, batch_sizes: list[int], state: State | None) -> tuple[Tensor, State]:
-        if is_channels_last(data) or not prefers_channels_last(data, self.hidden_size):
+        if is_channels_last(data) or not prefers_channels_last(data):
             return super()._run(data, batch_sizes, state)
         output, (hidden, cell) = super()._run(channels_last(data), batch_sizes, state)
         return output.contiguous(), (hidden.contiguous(), cell.contiguous())

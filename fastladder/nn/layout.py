@@ -8,10 +8,6 @@ from fastladder.backends import keeps_modules_as_written
 # Where convolutions with channels_last activations were measured faster than with contiguous ones.
 FASTER = {"cpu": (torch.float32, torch.bfloat16)}
 
-# The fused operators compute 16 numbers at a time, in channels_last along the channels: with fewer of them that was
-# measured up to 70 times slower than along the positions of a contiguous activation.
-LEAST_CHANNELS = 16
-
 
 def is_channels_last(tensor: Tensor) -> bool:
     """Whether (N, C, *S) lies in memory as (N, *S, C). With a single position, both layouts are the same."""
@@ -36,13 +32,8 @@ def like_layout(tensor: Tensor, like: Tensor) -> Tensor:
     return channels_last(tensor) if is_channels_last(like) else tensor.contiguous()
 
 
-def prefers_channels_last(tensor: Tensor, channels: int) -> bool:
-    """Whether a network is faster in channels_last.
-
-    Args:
-        tensor: its input, (N, C, *S).
-        channels: the fewest that one of its fused operators has.
-    """
-    if channels < LEAST_CHANNELS or tensor.dim() < 3 or tensor.dtype not in FASTER.get(tensor.device.type, ()):
+def prefers_channels_last(tensor: Tensor) -> bool:
+    """Whether a network is faster in channels_last, by its input (N, C, *S)."""
+    if tensor.dim() < 3 or tensor.dtype not in FASTER.get(tensor.device.type, ()):
         return False
     return not keeps_modules_as_written(tensor) and torch.backends.mkldnn.is_available()

@@ -5,14 +5,15 @@ import torch
 
 import fastladder
 from fastladder.nn import ConvLSTM
-from fastladder.nn.layout import LEAST_CHANNELS, channels_last, is_channels_last
+from fastladder.nn.layout import channels_last, is_channels_last
 
 
 @pytest.mark.parametrize("norm", ["none", "layer", "batch"])
 @pytest.mark.parametrize("dims", [1, 2, 3])
-def test_conv_lstm(dims, norm):
+@pytest.mark.parametrize("channels", [1, 3, 16])
+def test_conv_lstm(channels, dims, norm):
     torch.manual_seed(0)
-    network = ConvLSTM(1, LEAST_CHANNELS, 3, 2, dims=dims, norm=norm)
+    network = ConvLSTM(1, channels, 3, 2, dims=dims, norm=norm)
     x = torch.randn(3, 2, 1, *[5, 4, 3][:dims])
     output, state = network(x)
     assert all(tensor.is_contiguous() for tensor in (output, *state))
@@ -24,7 +25,7 @@ def test_conv_lstm(dims, norm):
 
 
 def test_channels_last_stays():
-    network = ConvLSTM(2, LEAST_CHANNELS, 3)
+    network = ConvLSTM(2, 3, 3)
     x = torch.randn(3, 2, 2, 5, 4)
     steps = channels_last(x.flatten(0, 1)).unflatten(0, (3, 2))
     assert is_channels_last(network(steps)[0].flatten(0, 1))

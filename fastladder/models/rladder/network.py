@@ -110,7 +110,6 @@ class RLadder(nn.Module):
         self.shapes = [self.input_shape]
         self.encoder = nn.ModuleList()
         self._build_encoder(levels, options)
-        self.fewest_channels = min((shape[0] for shape in self.shapes[1:] if len(shape) > 1), default=0)
         # The decoder goes down to the lowest level that something uses.
         used = [0] * self.predict + self.recurrent * self.feedback
         self.decoded = range(min(used, default=len(levels)), len(levels))
@@ -212,7 +211,7 @@ class RLadder(nn.Module):
             raise ValueError(f"state: got {len(state)} rows, needs {len(self.recurrent)}")
         before = {} if state is None else dict(zip(self.recurrent, map(check_row, state), strict=True))
         after: dict[int, tuple[Tensor, Tensor]] = {}
-        encoded = [channels_last(frame) if prefers_channels_last(frame, self.fewest_channels) else frame]
+        encoded = [channels_last(frame) if prefers_channels_last(frame) else frame]
         for number, row in enumerate(self.encoder, start=1):
             if number in self.recurrent:
                 hidden, cell, feedback = before.get(number, (None, None, None))
