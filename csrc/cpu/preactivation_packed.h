@@ -43,7 +43,7 @@ class Packing {
   }
 
   // Memory for the packed projections of a stretch, and as much for their gradients.
-  Memory<T> memory() const { return scratch<T>(copies() ? 2 * problem.count * size : 0); }
+  Memory<T> memory() const { return copies() ? scratch<T>(2 * problem.count * size) : nullptr; }
 
   // Calls run_packed(stretch) for the whole groups of pixels of a stretch, and run(stretch) for the rest of it.
   template <class RunPacked, class Run>

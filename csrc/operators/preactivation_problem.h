@@ -55,7 +55,6 @@ struct Problem {
   FASTLADDER_FORMULA const Real* weight(int w) const {
     return weights[w / weight_rows] + w % weight_rows * shape.channels;
   }
-  int64_t rows() const { return shape.channels_last ? shape.pixels : shape.channels; }
   int64_t sample(int64_t channels) const { return channels * shape.pixels; }
   int64_t norm_size() const {
     return norm == Norm::layer ? width / norm_groups * shape.pixels : shape.batch * shape.pixels;

@@ -7,6 +7,7 @@ import torch
 
 from fastladder.models import Level, RLadder, RowState
 from fastladder.models.rladder import G1, LSTM, AvgPool, Conv, ConvG3, ConvLSTM, Dense, MaxPool
+from fastladder.nn.layout import channels_last
 from tests.models.rladder.tiny import assert_same, flat, frames, tiny
 
 
@@ -61,7 +62,8 @@ def test_running_statistics_are_kept_for_every_step():
 
 
 def test_step_compiles_without_a_graph_break():
-    network, x = tiny(steps=2), frames(1)[:, 0]
+    # Code that is compiled keeps the layout that it is given, here the one that is otherwise chosen.
+    network, x = tiny(steps=2), channels_last(frames(1)[:, 0])
     reference, state = copy.deepcopy(network), tiny().initial_state(4)
     torch.compiler.reset()
     step = torch.compile(network.step, fullgraph=True, backend="aot_eager")
