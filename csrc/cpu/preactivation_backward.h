@@ -102,7 +102,7 @@ class BackwardPass {
             [&](const Stretch& stretch) {
               T* memory = work.packed.get();
               with_count<Cell>(problem.count, [&](auto count) {
-                run_widest<backward_rows<Cell, count.value, true, T>>(
+                run_widest<backward_rows<Cell, count.value, ChannelRow<Real>, T>>(
                     packing.pack_problem(stretch, memory), packed_means.data, packed_rstds.data,
                     packing.within(stretch), packing.pack_gradients(stretch, gradients, memory),
                     grad_a ? grad_a + (stretch.begin * width - origin) : nullptr, 0, work.packed_sums.get(), norm_sums);
@@ -110,8 +110,8 @@ class BackwardPass {
               if (!grad_a) packing.unpack_gradients(stretch, gradients, memory);
             },
             [&](const Stretch& stretch) {
-              with_constants(problem, [&](auto count, auto channels_last) {
-                run_widest<backward_rows<Cell, count.value, channels_last.value, T>>(
+              with_constants(problem, [&](auto count, auto row) {
+                run_widest<backward_rows<Cell, count.value, typename decltype(row)::type, T>>(
                     problem, means, rstds, stretch, gradients, grad_a, origin, block_sums, norm_sums);
               });
             });
@@ -143,15 +143,15 @@ class BackwardPass {
         packing.split(
             units.at(unit, index),
             [&](const Stretch& stretch) {
-              run_widest<normalize_rows<Cell, true, T>>(
+              run_widest<normalize_rows<Cell, ChannelRow<Real>, T>>(
                   packing.pack_problem(stretch, memory), packed_means.data, packed_rstds.data, packed.grad,
                   packed.grad_xhat, packing.within(stretch), packing.pack_gradients(stretch, gradients, memory),
                   grad_a + (stretch.begin * width - origin), 0);
               packing.unpack_gradients(stretch, gradients, memory);
             },
             [&](const Stretch& stretch) {
-              with_constants(problem, [&](auto, auto channels_last) {
-                run_widest<normalize_rows<Cell, channels_last.value, T>>(
+              with_constants(problem, [&](auto, auto row) {
+                run_widest<normalize_rows<Cell, typename decltype(row)::type, T>>(
                     problem, means, rstds, mean_grads.get(), mean_grads_xhat.get(), stretch, gradients, grad_a, origin);
               });
             });

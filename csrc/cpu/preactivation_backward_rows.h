@@ -105,12 +105,11 @@ struct NormSums {
 // First half, of a stretch: grad_a into `grad_a`, which lies like the projections from address `origin` on, or, where
 // it is null, straight into the gradients of the projections. Adds to the sums of sum_rows, which are in rows
 // sum_stride apart, and, where they are not null, to the norm sums (J, norm_groups, 2).
-template <class Cell, int J, bool channels_last, class T>
+template <class Cell, int J, class Row, class T>
 FASTLADDER_INLINE void backward_rows(
     const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds, Stretch stretch,
     const Gradients<Cell, T>& gradients, Compute<T>* grad_a, int64_t origin, Compute<T>* sums, double* norm_sums) {
   using Real = Compute<T>;
-  using Row = RowOf<channels_last, T>;
   using Vector = Lanes<Real>;
   constexpr int all_sums = sum_rows<Cell>(J);
   const int64_t stride = sum_stride<Real>(problem.shape.channels);
@@ -128,7 +127,7 @@ FASTLADDER_INLINE void backward_rows(
                        grad_a ? grad_a_row + wide : nullptr, load_lanes, store_lanes, part);
                    if (repeated > 0)
                      for (Vector& sum : part) sum = from_lane(sum, repeated);
-                   for (int s = 0; s < all_sums; ++s) total[s] = total[s] + part[s];
+                   for (int s = 0; s < all_sums; ++s) total[s] = Row::is_step ? part[s] : total[s] + part[s];
                  });
     for (Vector& sum : total) sum = row.counted(sum);
     for (int s = 0; s < all_sums; ++s)
@@ -158,14 +157,14 @@ struct Normalization {
 // Second half, from grad_a to the gradient of the projections through the normalisation: grad_p = rstd (gain grad_a -
 // mean_grad - xhat mean_grad_xhat), where mean_grad and mean_grad_xhat, in the layout of the statistics, are the means
 // of gain grad_a and of gain grad_a xhat over the norm group. `grad_a` and `origin` are as in the first half.
-template <class Cell, bool channels_last, class T>
+template <class Cell, class Row, class T>
 FASTLADDER_INLINE void normalize_rows(
     const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds, const Compute<T>* mean_grads,
     const Compute<T>* mean_grads_xhat, Stretch stretch, const Gradients<Cell, T>& gradients, const Compute<T>* grad_a,
     int64_t origin) {
-  using Row = RowOf<channels_last, T>;
   using Vector = Lanes<Compute<T>>;
-  constexpr int at_once = channels_last ? Cell::parts : 1;  // the parts of a pixel lie side by side, or far apart
+  // The parts of a pixel lie side by side, those of a channel far apart; a single step has no use for more registers.
+  constexpr int at_once = std::is_same_v<Row, ChannelRow<Compute<T>>> ? Cell::parts : 1;
   Row::for_each(problem, stretch, [&](const Row& row) __attribute__((always_inline)) {
     const Position<Cell, T, Row> at{problem, stretch.n, row};
     for (int64_t j = 0; j < problem.count; ++j)

@@ -88,14 +88,14 @@ void forward_stretch(
       whole,
       [&](const Stretch& stretch) {
         with_count<Cell>(packing.problem.count, [&](auto count) {
-          run_widest<forward_rows<Cell, count.value, true, T>>(
+          run_widest<forward_rows<Cell, count.value, ChannelRow<Compute<T>>, T>>(
               packing.pack_problem(stretch, memory), packed_means, packed_rstds, packing.within(stretch),
               packing.pack_outputs(stretch, outputs));
         });
       },
       [&](const Stretch& stretch) {
-        with_constants(packing.problem, [&](auto count, auto channels_last) {
-          run_widest<forward_rows<Cell, count.value, channels_last.value, T>>(
+        with_constants(packing.problem, [&](auto count, auto row) {
+          run_widest<forward_rows<Cell, count.value, typename decltype(row)::type, T>>(
               packing.problem, means, rstds, stretch, outputs);
         });
       });

@@ -12,17 +12,6 @@
 
 namespace fastladder {
 
-// Calls run(count, channels_last) with the number of projections and the layout as compile-time constants.
-template <class Cell, class T, class Run>
-void with_constants(const Problem<Cell, T>& problem, Run run) {
-  with_count<Cell>(problem.count, [&](auto count) {
-    if (problem.shape.channels_last)
-      run(count, std::true_type());
-    else
-      run(count, std::false_type());
-  });
-}
-
 // What a call of a loop works on: channels `begin` to `end` of sample n, or, in channels_last, pixels `begin` to `end`
 // counted from the first sample on. In channels_last, n says whose statistics layer norm takes.
 struct Stretch {
@@ -39,6 +28,7 @@ struct RowStart {
 template <class Real>
 struct PixelRow : RowStart {
   using Vector = Lanes<Real>;
+  static constexpr bool is_step = false;  // whether the walk is of a single step
   int64_t pixels;
 
   // Calls run(row) for all rows of a stretch.
@@ -81,6 +71,7 @@ struct PixelRow : RowStart {
 template <class Real>
 struct ChannelRow : RowStart {
   using Vector = Lanes<Real>;
+  static constexpr bool is_step = false;
   static constexpr int64_t ahead = 8;  // pixels that are prefetched: the hardware does not foresee such steps
   int64_t pixels, width, channels, repeated;
 
@@ -121,11 +112,11 @@ struct ChannelRow : RowStart {
     for (; pixel < pixels - partial; ++pixel)
       body(
           pixel * width, pixel * channels,
-          [](const auto* p, int64_t step) __attribute__((always_inline)) {
+          [=](const auto* p, int64_t step) __attribute__((always_inline)) {
             __builtin_prefetch(p + ahead * step);
             return load(p);
           },
-          [](auto* p, Vector v, int64_t step) __attribute__((always_inline)) {
+          [=](auto* p, Vector v, int64_t step) __attribute__((always_inline)) {
             __builtin_prefetch(p + ahead * step, 1);
             store(p, v);
           },
@@ -138,8 +129,54 @@ struct ChannelRow : RowStart {
   }
 };
 
-template <bool channels_last, class T>
-using RowOf = std::conditional_t<channels_last, ChannelRow<Compute<T>>, PixelRow<Compute<T>>>;
+// A vector of neighbouring channels at the one pixel that a sample of a dense layer has. Written as a walk, its
+// coefficients and sums would all go through memory once more.
+template <class Real>
+struct SinglePixelRow : ChannelRow<Real> {
+  using Vector = Lanes<Real>;
+  static constexpr bool is_step = true;
+
+  template <class Cell, class T, class Run>
+  static FASTLADDER_INLINE void for_each(const Problem<Cell, T>& problem, const Stretch& stretch, Run run) {
+    ChannelRow<Real>::for_each(
+        problem, stretch, [&](const auto& row) __attribute__((always_inline)) { run(SinglePixelRow{row}); });
+  }
+
+  template <class Body>
+  FASTLADDER_INLINE void walk(Body body) const {
+    const int64_t count = this->channels;
+    if (count < Vector::count)
+      return body(
+          0, 0, [=](const auto* p, int64_t) __attribute__((always_inline)) { return load(p, count); },
+          [=](auto* p, Vector v, int64_t) __attribute__((always_inline)) { store(p, v, count); }, 0);
+    body(
+        0, 0,
+        [](const auto* p, int64_t step) __attribute__((always_inline)) {
+          __builtin_prefetch(p + step);  // that of the next sample
+          return load(p);
+        },
+        [](auto* p, Vector v, int64_t) __attribute__((always_inline)) { store(p, v); }, 0);
+  }
+};
+
+template <class T>
+struct Type {
+  using type = T;
+};
+
+// Calls run(count, Type<Row>()) with the number of projections as a compile-time constant and the kind of rows.
+template <class Cell, class T, class Run>
+void with_constants(const Problem<Cell, T>& problem, Run run) {
+  using Real = Compute<T>;
+  with_count<Cell>(problem.count, [&](auto count) {
+    if (!problem.shape.channels_last)
+      run(count, Type<PixelRow<Real>>());
+    else if (problem.shape.pixels == 1 && problem.norm == Norm::layer)
+      run(count, Type<SinglePixelRow<Real>>());
+    else
+      run(count, Type<ChannelRow<Real>>());
+  });
+}
 
 // Fetches the coefficients of a row of sample n.
 template <class Cell, class T, class Row>
@@ -211,11 +248,10 @@ struct Inputs {
 };
 
 // The forward pass over a stretch.
-template <class Cell, int J, bool channels_last, class T>
+template <class Cell, int J, class Row, class T>
 FASTLADDER_INLINE void forward_rows(
     const Problem<Cell, T>& problem, const Compute<T>* means, const Compute<T>* rstds, Stretch stretch,
     const Outputs<Cell, T>& outputs) {
-  using Row = RowOf<channels_last, T>;
   using Vector = Lanes<Compute<T>>;
   Row::for_each(problem, stretch, [&](const Row& row) __attribute__((always_inline)) {
     const Coefficients<Cell, J, Compute<T>> coefficients(Position<Cell, T, Row>{problem, stretch.n, row}, means, rstds);
