@@ -19,10 +19,13 @@ reproduce: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest $(ARGS)
 
-# The table at the end is also written to RESULTS as JSON.
+# The tables are also written to RESULTS as JSON. Each file is a process of its own, since memory adds up over many; one
+# in which nothing is chosen (5) is no error.
 RESULTS ?= bench/results
 bench: .venv/installed
-	$(BIN)/python -m pytest bench --quiet --benchmark-quiet --results $(RESULTS) $(ARGS)
+	for file in bench/bench_*.py; do \
+		$(BIN)/python -m pytest $$file --quiet --benchmark-quiet --results $(RESULTS) $(ARGS) || [ $$? -eq 5 ] || exit 1; \
+	done
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -100,6 +100,8 @@ def columns(title: str, texts: list[str], numbers: list[str]) -> Table:
 def write_files(rows: list, folder: Path, device: str, backend: str) -> list[Path]:
     """Writes measurements and profiles, each to a file named by the device and the backend, if there are any.
 
+    What a file holds already stays beside them, where it is of the same commit: a bench may run in parts.
+
     Args:
         rows: that were reported.
         folder: is made where it is missing.
@@ -121,6 +123,31 @@ def write_files(rows: list, folder: Path, device: str, backend: str) -> list[Pat
     for kind, content in contents.items():
         if any(content.values()):
             paths.append(folder / f"{kind}-{name}.json")
-            record = info.environment() | {"options": options} | content
+            record = info.environment() | {"options": options}
+            record |= added(json.loads(paths[-1].read_text()) if paths[-1].exists() else {}, record, content)
             paths[-1].write_text(json.dumps(record, indent=1) + "\n")
     return paths
+
+
+IDENTITY = ("operator", "shape", "dtype", "direction", "network", "input", "memory", "variant")
+
+
+def added(before: dict, record: dict, content: dict[str, list[dict]]) -> dict[str, list[dict]]:
+    """Rows with those of an earlier file that is of the same commit, and whose sizes were not measured again.
+
+    Args:
+        before: the content of the earlier file.
+        record: what is stored beside the rows.
+        content: the rows, by kind.
+    """
+    if before.get("commit") != record["commit"]:
+        return content
+
+    def identity(row: dict) -> list:
+        return [row.get(name) for name in IDENTITY]
+
+    new = {kind: [identity(row) for row in json.loads(json.dumps(rows))] for kind, rows in content.items()}
+    return {
+        kind: [row for row in before.get(kind, []) if identity(row) not in new[kind]] + rows
+        for kind, rows in content.items()
+    }

@@ -10,6 +10,7 @@ from bench.bench_profile import STEPS
 from bench.profiles import profile_step
 from bench.report import print_tables, write_files
 from bench.training_steps import is_bfloat16, measure
+from fastladder import info
 
 CPU = torch.device("cpu")
 TINY = {
@@ -83,3 +84,18 @@ def test_profile_names_operators(tmp_path, capsys):
 
 def test_profiles_are_of_networks_that_are_measured():
     assert STEPS.keys() <= TINY.keys()
+
+
+def test_parts_of_a_bench_of_one_commit_gather_in_one_file(monkeypatch, tmp_path):
+    def profile(variant, milliseconds):
+        return {"network": "a network", "input": "a size", "variant": variant, "milliseconds": milliseconds}
+
+    def written(commit, *rows):
+        monkeypatch.setattr(info, "commit", lambda: commit)
+        (path,) = write_files(list(rows), tmp_path, "cpu", "auto")
+        return [(row["variant"], row["milliseconds"]) for row in json.loads(path.read_text())["training_steps"]]
+
+    assert written("one", profile("ours", 1.0)) == [("ours", 1.0)]
+    assert written("one", profile("eager", 3.0)) == [("ours", 1.0), ("eager", 3.0)]
+    assert written("one", profile("ours", 2.0)) == [("eager", 3.0), ("ours", 2.0)]
+    assert written("two", profile("eager", 4.0)) == [("eager", 4.0)]
