@@ -41,7 +41,7 @@ def saved_bytes(call: Callable[..., object], inputs: Iterable[Tensor], held: Ite
     def pack(x: Tensor) -> Tensor:
         if x.untyped_storage().data_ptr() not in own:
             kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
-        return x
+        return x.detach()  # an output that its own graph held would never be freed
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
         outputs = call(*(x.detach().requires_grad_() for x in inputs))

@@ -1,6 +1,7 @@
 """What is said of memory is what a call takes."""
 
 import sys
+import weakref
 
 import pytest
 import torch
@@ -29,3 +30,15 @@ def test_peak_is_the_most_that_is_held_at_once():
     run(4)  # memory that the process keeps must not hide the peak
     least = [peak_bytes(lambda count=count: run(count), CPU) / (32 * MIB) for count in (1, 4)]
     assert least == pytest.approx([1, 4], abs=0.2)
+
+
+def test_nothing_is_held_once_the_bytes_are_counted():
+    x = torch.rand(4)
+    outputs = []
+
+    def call(x):
+        outputs.append(weakref.ref(y := x.exp()))  # which its own backward pass needs
+        return y
+
+    saved_bytes(call, [x])
+    assert outputs[0]() is None
