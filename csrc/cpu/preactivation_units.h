@@ -10,8 +10,7 @@ namespace fastladder {
 // runs of the pixels of all samples, which may be small: those of a dense layer have a single pixel.
 template <class Cell, class T>
 struct Units {
-  static inline const int64_t least_pixels =
-      getenv("FL_M") ? atol(getenv("FL_M")) : 16;  // of a stretch: fewer and coefficients and sums outweigh them
+  static constexpr int64_t least_pixels = 16;  // of a stretch: with fewer, coefficients and sums outweigh them
 
   explicit Units(const Problem<Cell, T>& problem)
       : channels_last(problem.shape.channels_last),
@@ -28,10 +27,10 @@ struct Units {
     stretches = (rows + stretch - 1) / stretch;
   }
 
-  bool channels_last, samples;
+  bool channels_last, samples;           // samples: whether a unit is a sample
   int64_t batch, row_size, projections;  // row_size: numbers of a row in one projection
-  int64_t stretch, rows, all_rows, count,
-      stretches;  // stretch, rows: of a stretch and of a unit, the last may have fewer
+  int64_t stretch, rows, all_rows;       // the rows of a stretch, of a unit (the last may have fewer) and of all units
+  int64_t count, stretches;              // the units, and the stretches of each
 
   int64_t size() const { return rows * row_size; }  // of one projection in a unit
   int64_t elements() const { return size() * projections; }
