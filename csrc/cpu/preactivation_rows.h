@@ -78,8 +78,15 @@ struct ChannelRow : RowStart {
   // As of PixelRow. The last row begins earlier where the channels do not fill it.
   template <class Cell, class T, class Run>
   static FASTLADDER_INLINE void for_each(const Problem<Cell, T>& problem, const Stretch& stretch, Run run) {
+    for_each(problem, stretch, 0, problem.shape.channels, run);
+  }
+
+  // Those of the vectors that begin from channel `first` to `end`.
+  template <class Cell, class T, class Run>
+  static FASTLADDER_INLINE void for_each(
+      const Problem<Cell, T>& problem, const Stretch& stretch, int64_t first, int64_t end, Run run) {
     const int64_t channels = problem.shape.channels;
-    for (int64_t begin = 0; begin < channels; begin += Vector::count) {
+    for (int64_t begin = first; begin < end; begin += Vector::count) {
       const int64_t channel = std::max<int64_t>(0, std::min(begin, channels - Vector::count));
       run(ChannelRow{
           {stretch.begin * problem.width + channel, channels, stretch.begin * channels + channel, channel},
@@ -129,17 +136,24 @@ struct ChannelRow : RowStart {
   }
 };
 
-// A vector of neighbouring channels at the one pixel that a sample of a dense layer has. Written as a walk, its
-// coefficients and sums would all go through memory once more.
+// A vector of neighbouring channels at one pixel, for dense layers: where every sample has statistics of its own, so
+// that its row is a single step, and where the channels are so many that a walk would turn to a new page at each step.
+// Written as a walk, its coefficients and sums would all go through memory once more.
 template <class Real>
 struct SinglePixelRow : ChannelRow<Real> {
   using Vector = Lanes<Real>;
   static constexpr bool is_step = true;
+  static constexpr int64_t block = 16 * Vector::count;  // channels whose coefficients and sums stay in the first cache
 
+  // Block by block, and in each from pixel to pixel.
   template <class Cell, class T, class Run>
   static FASTLADDER_INLINE void for_each(const Problem<Cell, T>& problem, const Stretch& stretch, Run run) {
-    ChannelRow<Real>::for_each(
-        problem, stretch, [&](const auto& row) __attribute__((always_inline)) { run(SinglePixelRow{row}); });
+    const int64_t channels = problem.shape.channels;
+    for (int64_t first = 0; first < channels; first += block)
+      for (int64_t pixel = stretch.begin; pixel < stretch.end; ++pixel)
+        ChannelRow<Real>::for_each(
+            problem, {stretch.n, pixel, pixel + 1}, first, std::min(first + block, channels),
+            [&](const auto& row) __attribute__((always_inline)) { run(SinglePixelRow{row}); });
   }
 
   template <class Body>
@@ -159,6 +173,15 @@ struct SinglePixelRow : ChannelRow<Real> {
   }
 };
 
+// Whether the rows of a dense layer are single pixels: see SinglePixelRow.
+template <class Cell, class T>
+bool has_single_pixels(const Problem<Cell, T>& problem) {
+  constexpr int64_t longest_step = 8192;  // bytes from one sample to the next, two pages
+  const auto [batch, channels, pixels, channels_last] = problem.shape;
+  const bool wide = channels * static_cast<int64_t>(sizeof(T)) > longest_step;
+  return channels_last && pixels == 1 && (problem.norm == Norm::layer || wide);
+}
+
 template <class T>
 struct Type {
   using type = T;
@@ -171,7 +194,7 @@ void with_constants(const Problem<Cell, T>& problem, Run run) {
   with_count<Cell>(problem.count, [&](auto count) {
     if (!problem.shape.channels_last)
       run(count, Type<PixelRow<Real>>());
-    else if (problem.shape.pixels == 1 && problem.norm == Norm::layer)
+    else if (has_single_pixels(problem))
       run(count, Type<SinglePixelRow<Real>>());
     else
       run(count, Type<ChannelRow<Real>>());

@@ -7,10 +7,12 @@ namespace fastladder {
 
 // The rows in units that threads share, and each unit in stretches. A unit is a sample: a row for each of its channels,
 // or in channels_last for each of its pixels. In channels_last, where a sample has no statistics of its own, units are
-// runs of the pixels of all samples, which may be small: those of a dense layer have a single pixel.
+// runs of the pixels of all samples, which may be small: those of a dense layer have a single pixel. There are eight of
+// them where there are pixels enough, for the threads to share.
 template <class Cell, class T>
 struct Units {
-  static constexpr int64_t least_pixels = 16;  // of a stretch: with fewer, coefficients and sums outweigh them
+  // Of a stretch: with fewer, coefficients and sums outweigh the pixels. Single pixels have those in any stretch.
+  static constexpr int64_t least_pixels = 16, least_single_pixels = 4;
 
   explicit Units(const Problem<Cell, T>& problem)
       : channels_last(problem.shape.channels_last),
@@ -18,10 +20,12 @@ struct Units {
         batch(problem.shape.batch),
         row_size(channels_last ? problem.width : Cell::parts * problem.shape.pixels),
         projections(problem.count) {
-    const int64_t fitting = grain_of(row_size * projections);
-    stretch = channels_last ? (fitting + least_pixels - 1) / least_pixels * least_pixels : fitting;
-    const int64_t pixels = batch * problem.shape.pixels;
-    rows = !channels_last ? problem.shape.channels : samples ? problem.shape.pixels : std::min(8 * stretch, pixels);
+    const int64_t pixels = batch * problem.shape.pixels, fitting = grain_of(row_size * projections);
+    const int64_t least = !channels_last ? 1 : has_single_pixels(problem) ? least_single_pixels : least_pixels;
+    stretch = (fitting + least - 1) / least * least;
+    rows = !channels_last ? problem.shape.channels
+           : samples      ? problem.shape.pixels
+                          : std::min({std::max(least, (pixels + 7) / 8), 8 * stretch, pixels});
     all_rows = channels_last ? pixels : batch * rows;
     count = (all_rows + rows - 1) / rows;
     stretches = (rows + stretch - 1) / stretch;
