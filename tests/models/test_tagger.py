@@ -123,7 +123,7 @@ def test_refuses_wrong_arguments(arguments, message):
 
 def test_hands_the_options_of_tag_on():
     options = {"groups": 2, "iterations": 5, "noise": 0.3, "initial_mean": 0.1, "initial_variance": 0.5,
-               "delta": "gradient", "legacy_variance": True, "validate": False}  # fmt: skip
+               "delta": "gradient", "legacy_variance": True, "pre_sigmoid": False, "validate": False}  # fmt: skip
     tag = make(**options).tag
     kept = {name: getattr(tag if hasattr(tag, name) else tag.likelihood, name) for name in options}
     assert kept == options
