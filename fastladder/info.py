@@ -16,6 +16,7 @@ from fastladder import backends, extension
 
 PACKAGES = ("fastladder", "torch", "triton", "numpy", "lightning", "jsonargparse", "rich", "matplotlib", "scikit-learn",
             "pooch", "tensorboard")  # fmt: skip
+RESULTS = ("results", "RESULTS.md", "bench/results", "README.md")  # README has a table of the bench
 PLACES = {"native": ("cpu", "cuda"), "triton": ("cuda", "cpu")}
 
 
@@ -38,15 +39,21 @@ def environment(seed: int | None = None) -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The commit of the checkout that this package runs from, "-dirty" if files changed; None without a checkout."""
+    """The commit of the checkout that this package runs from; None without a checkout.
+
+    "-dirty" is added if files changed, other than those that results are written to.
+    """
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None
-    describe = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    git = ["git", "-C", str(root)]
+    others = [f":(exclude){path}" for path in RESULTS]
     try:
-        return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", ".", *others], capture_output=True)
     except (OSError, subprocess.CalledProcessError):  # no git, or the checkout belongs to someone else
         return None
+    return head.stdout.strip() + ("-dirty" if changed.returncode else "")
 
 
 def versions() -> dict[str, str | None]:

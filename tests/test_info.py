@@ -51,7 +51,17 @@ def checkout(tmp_path, monkeypatch):
 
 def test_commit(checkout):
     module, git = checkout
+    assert info.commit() == git("rev-parse", "HEAD")
+    for path in ("results/table.json", "bench/results/bench.json", "RESULTS.md"):
+        result = module.parent.parent / path
+        result.parent.mkdir(parents=True, exist_ok=True)
+        result.write_text("before")
+        git("add", path)
+    git("commit", "-q", "-m", "results")
     head = git("rev-parse", "HEAD")
+    result.write_text("after")  # results are not what makes them
+    assert info.commit() == head
+    git("add", ".")
     assert info.commit() == head
     module.write_text("changed")
     assert info.commit() == f"{head}-dirty"

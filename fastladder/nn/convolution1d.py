@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fastladder.backends import keeps_modules_as_written
-from fastladder.nn.layout import is_channels_last
+from fastladder.nn.layout import has_channels_last_strides
 from fastladder.nn.untouched import has_hooks
 from fastladder.ops.checks import autocast_dtype
 
@@ -53,7 +53,7 @@ class ConvTranspose1d(nn.ConvTranspose1d):
 
 def _is_product(module: Any, input: Tensor) -> bool:
     """Whether a convolution runs as a product: in channels_last, with no groups, no dilation, and zeros around it."""
-    if keeps_modules_as_written(input) or not is_channels_last(input):
+    if keeps_modules_as_written(input) or not has_channels_last_strides(input):
         return False
     even = module.padding == "same" and module.kernel_size[0] % 2 == 0
     return bool(module.groups == module.dilation[0] == 1 and module.padding_mode == "zeros" and not even)

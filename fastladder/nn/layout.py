@@ -9,8 +9,12 @@ from fastladder.backends import keeps_modules_as_written
 FASTER = {"cpu": (torch.float32, torch.bfloat16)}
 
 
-def is_channels_last(tensor: Tensor) -> bool:
-    """Whether (N, C, *S) lies in memory as (N, *S, C). With a single position, both layouts are the same."""
+def has_channels_last_strides(tensor: Tensor) -> bool:
+    """Whether (N, C, *S) has the strides of (N, *S, C), by which convolutions choose their layout.
+
+    With a single channel both layouts are the same memory, and strides say which is meant; with a single position there
+    is nothing to choose.
+    """
     return tensor.dim() > 2 and tensor.stride(1) == 1 and tensor.shape[2:].numel() > 1
 
 
@@ -29,7 +33,7 @@ def channels_last(tensor: Tensor) -> Tensor:
 
 def like_layout(tensor: Tensor, like: Tensor) -> Tensor:
     """The tensor in the layout of another, which is channels_last or taken as contiguous."""
-    return channels_last(tensor) if is_channels_last(like) else tensor.contiguous()
+    return channels_last(tensor) if has_channels_last_strides(like) else tensor.contiguous()
 
 
 def prefers_channels_last(tensor: Tensor) -> bool:

@@ -62,18 +62,19 @@ def operator(
 
 
 EAGER: defaultdict[str, Any] = defaultdict(SimpleNamespace)  # by namespace, the calls of its operators
+NAMESPACES = {"native": "fastladder", "triton": "fastladder_triton"}
 
 
 def namespace(backend: str) -> Any:
     """Where the operators of backend "native" or "triton" are registered."""
-    return torch.ops.fastladder if backend == "native" else torch.ops.fastladder_triton
+    return getattr(torch.ops, NAMESPACES[backend])
 
 
 def fused(backend: str) -> Any:
     """The operators of backend "native" or "triton" as they are called: in code that is compiled, as registered."""
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
         return namespace(backend)
-    return EAGER["fastladder" if backend == "native" else "fastladder_triton"]
+    return EAGER[NAMESPACES[backend]]
 
 
 def is_channels_last(tensor: Tensor) -> bool:

@@ -5,7 +5,7 @@ import torch
 
 import fastladder
 from fastladder.nn import ConvLSTM
-from fastladder.nn.layout import channels_last, is_channels_last
+from fastladder.nn.layout import channels_last, has_channels_last_strides
 
 
 @pytest.mark.parametrize("norm", ["none", "layer", "batch"])
@@ -28,4 +28,4 @@ def test_channels_last_stays():
     network = ConvLSTM(2, 3, 3)
     x = torch.randn(3, 2, 2, 5, 4)
     steps = channels_last(x.flatten(0, 1)).unflatten(0, (3, 2))
-    assert is_channels_last(network(steps)[0].flatten(0, 1))
+    assert has_channels_last_strides(network(steps)[0].flatten(0, 1))

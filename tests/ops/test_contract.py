@@ -71,6 +71,12 @@ def test_large_sample(row, device):
     assert_as_good_as_reference(row, inputs, floor)
 
 
+@pytest.mark.parametrize("row", [row for row in ROWS if row.keeps_layout], ids=lambda row: row.name)
+def test_wide_dense_layer(row, device):
+    # Rows of more than two pages, in more units than one.
+    assert_as_good_as_reference(row, row.inputs((37, 2070), device=device))
+
+
 @every_row
 def test_float64(row, has_float64):
     if not has_float64:
