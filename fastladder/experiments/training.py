@@ -117,7 +117,7 @@ def load_weights(task: LightningModule, checkpoint: dict[str, Any], path: Path) 
     try:
         task.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
-        first = str(error).split("\n", 1)[-1].split("\n")[0].strip()[:200]
+        first = str(error).split("\n")[1].strip()[:200]
         raise RunError(
             f"{path}: holds the weights of another network than is built from its configuration ({first})"
         ) from None

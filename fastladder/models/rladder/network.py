@@ -115,7 +115,7 @@ class RLadder(nn.Module):
         self.decoded = range(min(used, default=len(levels)), len(levels))
         self.decoder = nn.ModuleDict()
         self._build_decoder(levels, alignment, options | {"init": init})
-        self.register_load_state_dict_pre_hook(refuse_unnormalized)
+        self.register_load_state_dict_post_hook(explain_missing_norms)
 
     def _build_encoder(self, levels: list[Level], options: dict[str, Any]) -> None:
         for number, level in enumerate(levels, start=1):
@@ -244,17 +244,14 @@ def check_row(row: Any) -> RowState:
     return RowState(*row)
 
 
-def refuse_unnormalized(
-    network: nn.Module, state: dict[str, Any], prefix: str, metadata: Any, strict: bool, *lists: list[str]
-) -> None:
+def explain_missing_norms(network: nn.Module, incompatible: Any) -> None:
     """Says of a state_dict from before pools and dense rows had batch normalisation why it does not fit."""
-    needed = {f"{prefix}{name}" for name in network.state_dict() if name.endswith(".norm.weight")}
-    missing = sorted(needed - state.keys())
-    if strict and missing:
-        raise RuntimeError(
-            f"state_dict: got none with {missing[0]}; networks saved before pools and dense rows of the encoder had "
-            "batch normalisation are others than now, and have to be trained anew"
-        )
+    for index, name in enumerate(incompatible.missing_keys):
+        if name.endswith(".norm.weight"):
+            incompatible.missing_keys[index] = (
+                f"{name} (networks saved before pools and dense rows had batch normalisation have to be trained anew)"
+            )
+            return
 
 
 @contextmanager
