@@ -31,15 +31,16 @@ def read_claim(table: Table, *, says: str, smaller: str, larger: str, factor: fl
     Raises:
         RunError: the table has no such row or score.
     """
-    scores = {column.score for column in table.columns}
-    sides = []
-    for side in (smaller, larger):
-        row, _, score = side.partition(".")
-        table.row(row)
-        if score not in scores:
-            raise RunError(f"claim: got {side}, and {table.name} has the scores {', '.join(sorted(scores))}")
-        sides.append((row, score))
-    return Claim(says, *sides, factor)
+    return Claim(says, read_side(table, smaller), read_side(table, larger), factor)
+
+
+def read_side(table: Table, side: str) -> tuple[str, str]:
+    """A row and a score of a table, from "row.score"."""
+    row, _, score = side.partition(".")
+    scores = [column.score for column in table.columns]
+    if score not in scores:
+        raise RunError(f"claim: got {side}, and {table.name} has the scores {', '.join(scores)}")
+    return table.row(row).name, score
 
 
 def verdict(claim: Claim, smaller: Sequence[float], larger: Sequence[float]) -> str:

@@ -156,36 +156,38 @@ def report(folder: Path, place: Path = Path()) -> str:
 
 def claims_table(folder: Path) -> str:
     """What the papers claim: shown, not shown or not tried, by the results at one scale, the paper's if it was run."""
-    rows = []
-    for name in TABLES:
-        table = find_table(name)
+    tables = [find_table(name) for name in TABLES if paper_claims(name)]
+    cells = []
+    for table in tables:
         found = {scale: results(folder, table, scale) for scale in table.scales}
-        for claim in paper_claims(name):
-            sides = (claim.smaller, claim.larger)
-            scale, ours = next(
-                ((scale, values) for scale, of in found.items() if all(values := [scores(table, of, *s) for s in sides])),
-                ("", [[], []]),
-            )
-            numbers = [number(mean_and_deviation(values), digits(table, *s)) for s, values in zip(sides, ours) if values]
-            paper = [number(paper_numbers(name)[row][score], digits(table, row, score)) for row, score in sides]
-            rows.append(
-                [claim.says, f"{name} {scale}".strip(), " and ".join(numbers), " and ".join(paper), verdict(claim, *ours)]
-            )
-    if not rows:
+        cells += [claim_cells(claim, table, found) for claim in paper_claims(table.name)]
+    if not cells:
         return ""
-    text = markdown_table(["claim", "table", "ours", "paper", ""], rows)
+    text = markdown_table(["claim", "table", "ours", "paper", ""], cells)
     return f"## What the papers claim\n\n{CLAIMS}\n\n{text}\n"
+
+
+def claim_cells(claim: Claim, table: Table, found: dict[str, dict[str, list[Result]]]) -> list[str]:
+    """The row of a claim, by the results of its table at every scale."""
+    sides = (claim.smaller, claim.larger)
+    digits = [next(column.digits for column in table.columns if column.score == score) for _, score in sides]
+    chosen, smaller, larger = "", [], []
+    for scale, of_scale in found.items():
+        values = [scores(table, of_scale, *side) for side in sides]
+        if all(values):
+            chosen, (smaller, larger) = f" {scale}", values
+            break
+    ours = [number(mean_and_deviation(v), d) for v, d in zip((smaller, larger), digits, strict=True) if v]
+    printed = paper_numbers(table.name)
+    paper = [number(printed[row][score], d) for (row, score), d in zip(sides, digits, strict=True)]
+    name = f"{table.name}{chosen}"
+    return [claim.says, name, " and ".join(ours), " and ".join(paper), verdict(claim, smaller, larger)]
 
 
 def scores(table: Table, found: dict[str, list[Result]], row: str, score: str) -> list[float]:
     """A score of a row, of every seed, in the table's unit."""
     (column,) = [column for column in table.columns if column.score == score]
     return [column.factor * result.test[score] for result in found.get(row, []) if score in result.test]
-
-
-def digits(table: Table, row: str, score: str) -> int:
-    """How many digits after the point a score is given with."""
-    return next(column.digits for column in table.columns if column.score == score)
 
 
 def markdown_table(headings: list[str], cells: list[list[str]]) -> str:

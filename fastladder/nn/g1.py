@@ -93,8 +93,8 @@ class G1(ProjectedG1):
         lateral_size: features of what comes from the encoder, h, and of the output y.
         norm: "batch" (per feature over the batch), "layer" (per sample over the features) or "none".
         squash_gate: passes s through a sigmoid, which keeps it between 0 and 1.
-        init: "default": s = sigmoid(u), with and without `squash_gate`, and f(u, w) = u; "ladder": f is 0 in both, as in
-            the Ladder network, so that without `squash_gate` y = 0 and A gets no gradient at first.
+        init: "default": s = sigmoid(u), with and without `squash_gate`, and f(u, w) = u; "ladder": f is 0 in both, as
+            in the Ladder network, so that without `squash_gate` y = 0 and A gets no gradient at first.
         steps: with norm "batch", the number of time steps with running statistics of their own.
 
     Shape:

@@ -81,16 +81,9 @@ class ConvLSTM(EncoderRow):
         return (self.channels, *convolved(shape, self.kernel_size, self.stride))
 
     def build(self, shape: Shape, **options: Any) -> nn.Module:
-        return cells.ConvLSTMCell(
-            shape[0],
-            self.channels,
-            self.kernel_size,
-            stride=self.stride,
-            norm=self.norm,
-            dims=spatial_dims(shape),
-            **initial_gains(self, options["feedback_size"]),
-            **options,
-        )
+        options |= {"norm": self.norm, **initial_gains(self, options["feedback_size"])}
+        dims = spatial_dims(shape)
+        return cells.ConvLSTMCell(shape[0], self.channels, self.kernel_size, stride=self.stride, dims=dims, **options)
 
 
 @dataclass(frozen=True)
@@ -110,8 +103,8 @@ class LSTM(EncoderRow):
         return (self.units,)
 
     def build(self, shape: Shape, **options: Any) -> nn.Module:
-        gains = initial_gains(self, options["feedback_size"])
-        return modules.FlatLSTMCell(prod(shape), self.units, norm=self.norm, **gains, **options)
+        options |= {"norm": self.norm, **initial_gains(self, options["feedback_size"])}
+        return modules.FlatLSTMCell(prod(shape), self.units, **options)
 
 
 def initial_gains(row: ConvLSTM | LSTM, feedback_size: int) -> dict[str, float]:
