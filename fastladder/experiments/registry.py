@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from fastladder.experiments.claims import Claim, read_claim
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.experiment import Experiment
 from fastladder.experiments.tables import Table
@@ -95,16 +96,25 @@ def find_table(name: str) -> Table:
 def paper_numbers(table: str) -> dict[str, dict[str, tuple[float, float | None]]]:
     """What the paper prints: row -> score -> mean and deviation (None where it gives none), in the paper's unit.
 
-    They stand in `paper.yaml` of the table's family. Of a table or a row that no paper has, nothing is returned.
+    Of a table or a row that no paper has, nothing is returned.
     """
-    family = TABLES[table].module.removeprefix(f"{HERE}.").split(".")[0] if table in TABLES else ""
-    path = Path(__file__).parent / family / "paper.yaml"
-    tables = yaml.safe_load(path.read_text()) if path.is_file() else {}
-    numbers = tables[table]["rows"] if table in tables else {}
     return {
         row: {score: (cell[0], cell[1] if len(cell) > 1 else None) for score, cell in cells.items()}
-        for row, cells in numbers.items()
+        for row, cells in _of_paper(table).get("rows", {}).items()
     }
+
+
+def paper_claims(table: str) -> list[Claim]:
+    """What the paper concludes from a table."""
+    return [read_claim(find_table(table), **claim) for claim in _of_paper(table).get("claims", [])]
+
+
+def _of_paper(table: str) -> dict[str, Any]:
+    """What `paper.yaml` of the table's family has of it."""
+    family = TABLES[table].module.removeprefix(f"{HERE}.").split(".")[0] if table in TABLES else ""
+    path = Path(__file__).parent / family / "paper.yaml"
+    tables: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    return tables.get(table, {})
 
 
 def experiment_of_record(record: dict[str, Any]) -> str:

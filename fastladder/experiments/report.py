@@ -9,9 +9,10 @@ from rich import box
 from rich.console import Group
 from rich.table import Table as ScreenTable
 
+from fastladder.experiments.claims import Claim, verdict
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.files import WriteError, write
-from fastladder.experiments.registry import FIGURES, TABLES, find_table, paper_numbers
+from fastladder.experiments.registry import FIGURES, TABLES, find_table, paper_claims, paper_numbers
 from fastladder.experiments.results import Result, check_configuration, mean_and_deviation, read_result
 from fastladder.experiments.tables import Row, Table
 
@@ -24,6 +25,8 @@ Written by `fastladder reproduce`; every number is the mean of the JSON files be
 commit, device, versions, configuration and the hash of the data. Deviations are of the sample, over seeds.
 {UNFINISHED}
 """
+CLAIMS = """Of the two numbers the first has to be the smaller one, beyond the deviations over seeds of both together;
+where a system is only said to come close to another, the second is multiplied by the factor given."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def write_report(folder: Path, path: Path) -> None:
 
 def report(folder: Path, place: Path = Path()) -> str:
     """The text of RESULTS.md for all results and pictures below a folder, with links from where the text will be."""
-    parts = [HEAD]
+    parts = [HEAD, claims_table(folder)]
     for name in TABLES:
         table = find_table(name)
         for scale, chosen in table.scales.items():
@@ -136,8 +139,7 @@ def report(folder: Path, place: Path = Path()) -> str:
                 ]
                 for row in lines(table, found)
             ]
-            rows = [headings, ["---", *["---:"] * (len(headings) - 1)], *cells]
-            text = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+            text = markdown_table(headings, cells)
             comment = folder / name / scale / "comment.md"
             notes = [comment.read_text().strip()] if comment.is_file() else []
             command = f"`fastladder reproduce {name} --scale {scale}`"
@@ -150,6 +152,48 @@ def report(folder: Path, place: Path = Path()) -> str:
             link = Path(os.path.relpath(picture, place)).as_posix()
             parts.append(f"## {FIGURES[name].title}\n\n`fastladder figure {name}`\n\n![{name}]({link})\n")
     return "\n".join(parts)
+
+
+def claims_table(folder: Path) -> str:
+    """What the papers claim: shown, not shown or not tried, by the results at one scale, the paper's if it was run."""
+    tables = [find_table(name) for name in TABLES if paper_claims(name)]
+    cells = []
+    for table in tables:
+        found = {scale: results(folder, table, scale) for scale in table.scales}
+        cells += [claim_cells(claim, table, found) for claim in paper_claims(table.name)]
+    if not cells:
+        return ""
+    text = markdown_table(["claim", "table", "ours", "paper", ""], cells)
+    return f"## What the papers claim\n\n{CLAIMS}\n\n{text}\n"
+
+
+def claim_cells(claim: Claim, table: Table, found: dict[str, dict[str, list[Result]]]) -> list[str]:
+    """The row of a claim, by the results of its table at every scale."""
+    sides = (claim.smaller, claim.larger)
+    digits = [next(column.digits for column in table.columns if column.score == score) for _, score in sides]
+    chosen, smaller, larger = "", [], []
+    for scale, of_scale in found.items():
+        values = [scores(table, of_scale, *side) for side in sides]
+        if all(values):
+            chosen, (smaller, larger) = f" {scale}", values
+            break
+    ours = [number(mean_and_deviation(v), d) for v, d in zip((smaller, larger), digits, strict=True) if v]
+    printed = paper_numbers(table.name)
+    paper = [number(printed[row][score], d) for (row, score), d in zip(sides, digits, strict=True)]
+    name = f"{table.name}{chosen}"
+    return [claim.says, name, " and ".join(ours), " and ".join(paper), verdict(claim, smaller, larger)]
+
+
+def scores(table: Table, found: dict[str, list[Result]], row: str, score: str) -> list[float]:
+    """A score of a row, of every seed, in the table's unit."""
+    (column,) = [column for column in table.columns if column.score == score]
+    return [column.factor * result.test[score] for result in found.get(row, []) if score in result.test]
+
+
+def markdown_table(headings: list[str], cells: list[list[str]]) -> str:
+    """The lines of a table, its first column to the left and all others to the right."""
+    rows = [headings, ["---", *["---:"] * (len(headings) - 1)], *cells]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def lines(table: Table, found: dict[str, list[Result]]) -> list[Line]:

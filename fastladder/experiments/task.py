@@ -47,7 +47,9 @@ class Task(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.Adam(trained, self.learning_rate)
+        # Fused, a step of ten million weights takes 15 ms in place of 48 on one core; Lightning does not clip gradients
+        # with it.
+        optimizer = torch.optim.Adam(trained, self.learning_rate, fused=not self.trainer.gradient_clip_val)
         if not self.decay:
             return optimizer
         steps = int(self.trainer.estimated_stepping_batches)

@@ -13,7 +13,7 @@ from fastladder.models.ladder.network import LadderNetwork
 from fastladder.models.ladder.rows import Dense
 from fastladder.nn.checks import check_shape, check_size
 from fastladder.nn.reset import reset_children
-from fastladder.nn.tag import Tag, TagOptions
+from fastladder.nn.tag import LIKELIHOOD, Tag, TagOptions
 
 
 class TaggerOutput(NamedTuple):
@@ -42,7 +42,7 @@ class TaggerMapping(nn.Module):
         widths: units of h and of every level of the Ladder network above it.
         classes: C; the network then has one more level of C + 1 units, the last of them for "no class". None: it has
             no such level.
-        norm, top_activation: as for `fastladder.models.LadderNetwork`.
+        norm, top_activation, squash_gate: as for `fastladder.models.LadderNetwork`.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class TaggerMapping(nn.Module):
         *,
         norm: str,
         top_activation: str,
+        squash_gate: bool,
         **factory: Any,
     ) -> None:
         super().__init__()
@@ -68,7 +69,7 @@ class TaggerMapping(nn.Module):
             levels,
             norm=norm,
             top_activation=top_activation,
-            squash_gate=True,
+            squash_gate=squash_gate,
             track_running_stats=False,
             **factory,
         )
@@ -98,6 +99,8 @@ class TaggerMapping(nn.Module):
 class Tagger(nn.Module):
     r"""Tagger (Greff et al., 2016): `fastladder.nn.Tag` around a Ladder network, fully connected.
 
+    With likelihood "gaussian" the gates of the Ladder network's combinators pass a sigmoid (appendix A.6).
+
     It learns without labels to split its input into groups. With `classes` it also classifies: every group has a
     softmax over the classes and "no class", which are summed over the groups and renormalised:
 
@@ -111,8 +114,8 @@ class Tagger(nn.Module):
         norm: "batch" (by the statistics of the batch also in evaluation, as in the paper) or "layer" (the better of the
             paper's two variants).
         top_activation: of the highest level, "softmax" or "relu".
-        options: groups, iterations, likelihood, noise, initial_mean, initial_variance, delta, legacy_variance and
-            validate, with the meaning and the defaults that `fastladder.nn.Tag` gives them.
+        options: groups, iterations, likelihood, noise, initial_mean, initial_variance, delta, legacy_variance,
+            pre_sigmoid and validate, with the meaning and the defaults that `fastladder.nn.Tag` gives them.
 
     Raises:
         ValueError, TypeError: an argument is out of range; the message names it.
@@ -138,8 +141,17 @@ class Tagger(nn.Module):
             classes = check_size("classes", classes)
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.classes = classes
+        mapping = TaggerMapping(
+            data_shape,
+            widths,
+            classes,
+            norm=norm,
+            top_activation=top_activation,
+            squash_gate=options.get("likelihood", LIKELIHOOD) == "gaussian",
+            **factory,
+        )
         self.tag = Tag(
-            TaggerMapping(data_shape, widths, classes, norm=norm, top_activation=top_activation, **factory),
+            mapping,
             data_shape,
             norm=norm,
             **options,

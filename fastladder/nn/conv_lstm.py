@@ -36,6 +36,7 @@ class ConvLSTM(RecurrentLayers):
         norm: "none", "layer" (per sample over all gates and positions) or "batch" (per channel over batch and
             positions).
         forget_bias: the initial bias of the forget gates.
+        hidden_gain: with a norm, the initial gain of the hidden states' projections.
         dims: the number of spatial dimensions, 1, 2 or 3.
         steps: with norm "batch", the number of time steps with running statistics of their own.
     """
@@ -54,6 +55,7 @@ class ConvLSTM(RecurrentLayers):
         bidirectional: bool = False,
         norm: str = "none",
         forget_bias: float = 1.0,
+        hidden_gain: float = 1.0,
         dims: int = 2,
         steps: int = 1,
         device: torch.device | str | None = None,
@@ -70,7 +72,14 @@ class ConvLSTM(RecurrentLayers):
         )
         kernel_size = check_sizes("kernel_size", kernel_size, dims)
         options: dict[str, Any] = dict(
-            bias=bias, norm=norm, forget_bias=forget_bias, dims=dims, steps=steps, device=device, dtype=dtype
+            bias=bias,
+            norm=norm,
+            forget_bias=forget_bias,
+            hidden_gain=hidden_gain,
+            dims=dims,
+            steps=steps,
+            device=device,
+            dtype=dtype,
         )
 
         def make_cell(layer: int, input_size: int) -> ConvLSTMCell:

@@ -36,6 +36,8 @@ class ConvLSTMCell(GatedCell):
             positions).
         feedback_size: channels of the third input d; 0 for none.
         forget_bias: the initial bias of the forget gate.
+        hidden_gain, feedback_gain: with a norm, the initial gains of the hidden state's and of the feedback's
+            projection; that of the input's is 1.
         dims: the number of spatial dimensions, 1, 2 or 3.
         steps: with norm "batch", the number of time steps with running statistics of their own.
 
@@ -55,12 +57,23 @@ class ConvLSTMCell(GatedCell):
         norm: str = "none",
         feedback_size: int = 0,
         forget_bias: float = 1.0,
+        hidden_gain: float = 1.0,
+        feedback_gain: float = 1.0,
         dims: int = 2,
         steps: int = 1,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, feedback_size, forget_bias, dims)
+        super().__init__(
+            input_size,
+            hidden_size,
+            feedback_size,
+            norm=norm,
+            forget_bias=forget_bias,
+            hidden_gain=hidden_gain,
+            feedback_gain=feedback_gain,
+            dims=dims,
+        )
         kernel_size = check_sizes("kernel_size", kernel_size, dims)
         state_kernel_size = odd_kernel_size(kernel_size)
         factory: dict[str, Any] = {"device": device, "dtype": dtype}

@@ -44,7 +44,8 @@ class ProjectedG1(nn.Module):
     def reset_parameters(self) -> None:
         """Draws the projection anew; gains become 1, biases 0, gate and content as `init` says."""
         reset_children(self)
-        fill(self.gate, activation_values(self.lateral_size, self.init, GATE))
+        # Where the gate passes a sigmoid of its own, f need not.
+        fill(self.gate, activation_values(self.lateral_size, self.init, CONTENT if self.squash_gate else GATE))
         fill(self.content, activation_values(self.lateral_size, self.init, CONTENT))
 
     def forward(self, top: Tensor, lateral: Tensor, step: int = 0) -> Tensor:
@@ -92,8 +93,8 @@ class G1(ProjectedG1):
         lateral_size: features of what comes from the encoder, h, and of the output y.
         norm: "batch" (per feature over the batch), "layer" (per sample over the features) or "none".
         squash_gate: passes s through a sigmoid, which keeps it between 0 and 1.
-        init: "default": s = sigmoid(u) and f(u, w) = u; "ladder": both are 0, as in the Ladder network, so that y = 0
-            and A gets no gradient at first.
+        init: "default": s = sigmoid(u), with and without `squash_gate`, and f(u, w) = u; "ladder": f is 0 in both, as
+            in the Ladder network, so that without `squash_gate` y = 0 and A gets no gradient at first.
         steps: with norm "batch", the number of time steps with running statistics of their own.
 
     Shape:

@@ -37,6 +37,7 @@ class LSTM(RecurrentLayers):
         bidirectional: whether there is a second direction, from the last time step to the first.
         norm: "none", "layer" (per sample over all gates) or "batch" (per feature over the batch).
         forget_bias: the initial bias of the forget gates.
+        hidden_gain: with a norm, the initial gain of the hidden states' projections.
         steps: with norm "batch", the number of time steps with running statistics of their own.
 
     Shape:
@@ -56,6 +57,7 @@ class LSTM(RecurrentLayers):
         bidirectional: bool = False,
         norm: str = "none",
         forget_bias: float = 1.0,
+        hidden_gain: float = 1.0,
         steps: int = 1,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -70,7 +72,13 @@ class LSTM(RecurrentLayers):
             dims=0,
         )
         options: dict[str, Any] = dict(
-            bias=bias, norm=norm, forget_bias=forget_bias, steps=steps, device=device, dtype=dtype
+            bias=bias,
+            norm=norm,
+            forget_bias=forget_bias,
+            hidden_gain=hidden_gain,
+            steps=steps,
+            device=device,
+            dtype=dtype,
         )
         self.norm = norm
         self.add_cells(lambda layer, input_size: LSTMCell(input_size, hidden_size, **options))

@@ -27,15 +27,38 @@ class GatedCell(nn.Module):
     feedback_projection: nn.Module | None
     preactivation: Preactivation
 
-    def __init__(self, input_size: int, hidden_size: int, feedback_size: int, forget_bias: float, dims: int) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        feedback_size: int,
+        *,
+        norm: str,
+        forget_bias: float,
+        hidden_gain: float,
+        feedback_gain: float,
+        dims: int,
+    ) -> None:
         super().__init__()
         self.input_size, self.hidden_size = check_size("input_size", input_size), check_size("hidden_size", hidden_size)
         self.feedback_size = check_size("feedback_size", feedback_size) if feedback_size != 0 else 0
-        self.forget_bias, self.dims = forget_bias, dims
+        for name, gain in {"hidden_gain": hidden_gain, "feedback_gain": feedback_gain}.items():
+            if norm == "none" and gain != 1:
+                raise ValueError(f"{name}: got {gain}, needs 1 with norm 'none', which has no gains")
+        if not feedback_size and feedback_gain != 1:
+            raise ValueError(f"feedback_gain: got {feedback_gain}, needs 1 where feedback_size is 0")
+        self.forget_bias, self.hidden_gain, self.feedback_gain = forget_bias, hidden_gain, feedback_gain
+        self.dims = dims
 
     def reset_parameters(self) -> None:
-        """Draws weights as `torch.nn.Linear` and `Conv2d` do; biases become 0, those of forget gates `forget_bias`."""
+        """Draws weights as `torch.nn.Linear` and `Conv2d` do.
+
+        Biases become 0, those of forget gates `forget_bias`; gains 1, `hidden_gain` and `feedback_gain`.
+        """
         reset_children(self)
+        if self.preactivation.gain is not None:
+            gains = torch.tensor([1.0, self.hidden_gain, self.feedback_gain])[: len(self.preactivation.gain)]
+            fill(self.preactivation.gain, gains[:, None].expand_as(self.preactivation.gain))
         if self.preactivation.bias is not None:
             gates = torch.tensor([0.0, self.forget_bias, 0.0, 0.0])  # i, f, g, o
             fill(self.preactivation.bias, gates.repeat_interleave(self.hidden_size))
@@ -156,6 +179,8 @@ class LSTMCell(GatedCell):
         norm: "none", "layer" (per sample over all gates) or "batch" (per feature over the batch).
         feedback_size: features of the third input d, which an RLadder takes from its decoder; 0 for none.
         forget_bias: the initial bias of the forget gate.
+        hidden_gain, feedback_gain: with a norm, the initial gains of the hidden state's and of the feedback's
+            projection; that of the input's is 1.
         steps: with norm "batch", the number of time steps with running statistics of their own.
 
     Shape:
@@ -171,11 +196,22 @@ class LSTMCell(GatedCell):
         norm: str = "none",
         feedback_size: int = 0,
         forget_bias: float = 1.0,
+        hidden_gain: float = 1.0,
+        feedback_gain: float = 1.0,
         steps: int = 1,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, feedback_size, forget_bias, dims=0)
+        super().__init__(
+            input_size,
+            hidden_size,
+            feedback_size,
+            norm=norm,
+            forget_bias=forget_bias,
+            hidden_gain=hidden_gain,
+            feedback_gain=feedback_gain,
+            dims=0,
+        )
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
         gates = 4 * hidden_size
         self.input_projection = nn.Linear(input_size, gates, bias=False, **factory)

@@ -19,12 +19,22 @@ def reset_children(module: nn.Module) -> None:
 @torch.no_grad()
 def fill(parameter: Any, values: Tensor) -> None:
     """Sets a parameter to values, also where it is sharded, where an assignment to a part of it would be lost."""
-    values = values.to(parameter.device, parameter.dtype)
-    if is_sharded(parameter):
-        from torch.distributed.tensor import distribute_tensor  # imported here since it is slow to import
+    parameter.copy_(_distributed_like(parameter, values))
 
-        values = distribute_tensor(values, parameter.device_mesh, parameter.placements)
-    parameter.copy_(values)
+
+@torch.no_grad()
+def scale(parameter: Any, factors: Tensor) -> None:
+    """Multiplies a parameter by factors of its shape, also where it is sharded."""
+    parameter.mul_(_distributed_like(parameter, factors))
+
+
+def _distributed_like(parameter: Any, values: Tensor) -> Tensor:
+    values = values.to(parameter.device, parameter.dtype)
+    if not is_sharded(parameter):
+        return values
+    from torch.distributed.tensor import distribute_tensor  # imported here since it is slow to import
+
+    return distribute_tensor(values, parameter.device_mesh, parameter.placements)
 
 
 def is_sharded(tensor: Any) -> bool:

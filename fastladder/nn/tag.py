@@ -19,6 +19,7 @@ from fastladder.ops.grouping import DELTAS, MOST_GROUPS
 Likelihood = Literal["gaussian", "bernoulli"]
 Delta = Literal["residual", "weighted", "gradient"]
 
+LIKELIHOOD: Likelihood = "gaussian"
 INITIAL_VARIANCE = 1 + 2**0.5  # the authors', whose weight w of the variance starts at 1
 REMOVED = -1e4  # the mask logit of a removed group, finite in float16 too; its mask is 0
 
@@ -37,6 +38,7 @@ class TagOptions(TypedDict, total=False):
     initial_variance: float
     delta: Delta
     legacy_variance: bool
+    pre_sigmoid: bool
     validate: bool
 
 
@@ -83,6 +85,8 @@ class Tag(nn.Module):
         delta: "residual", "weighted" or "gradient", with likelihood "gaussian" (see `fastladder.ops.group_evidence`).
         legacy_variance: with likelihood "gaussian", uses the learned variance as a deviation in the evidence, as the
             authors' code does.
+        pre_sigmoid: with likelihood "bernoulli", whether the mapping gets z as it has returned it, a logit, as in the
+            authors' code, or the probability that it stands for, as Algorithm 3 of the paper has it.
         norm: normalises z and mask logits of the mapping: "batch" (per element over samples and groups, by the
             statistics of the batch also in evaluation), "layer" (over the elements of every group) or "none". z then
             has a gain and a bias per element, the mask logits one gain.
@@ -100,12 +104,13 @@ class Tag(nn.Module):
         *,
         groups: int = 4,
         iterations: int = 3,
-        likelihood: Likelihood = "gaussian",
+        likelihood: Likelihood = LIKELIHOOD,
         noise: float = 0.2,
         initial_mean: float = 0.5,
         initial_variance: float = INITIAL_VARIANCE,
         delta: Delta = "residual",
         legacy_variance: bool = False,
+        pre_sigmoid: bool = True,
         norm: str = "none",
         validate: bool = True,
         device: torch.device | str | None = None,
@@ -118,8 +123,10 @@ class Tag(nn.Module):
         check_option("delta", delta, DELTAS)
         check_option("norm", norm, NORMS)
         check_flag("legacy_variance", legacy_variance)
+        check_flag("pre_sigmoid", pre_sigmoid)
         check_flag("validate", validate)
         self.groups, self.iterations, self.validate = groups, iterations, validate
+        self.pre_sigmoid = pre_sigmoid
         self.initial_mean = initial_mean
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
         if not callable(mapping):
@@ -178,10 +185,12 @@ class Tag(nn.Module):
             noisy = self.likelihood.corrupt(target, generator) if corrupt else target
         if mask is None:
             mask = normal_like(target.new_empty(shape), generator).softmax(1)
-        mean = torch.full_like(mask, self.initial_mean)
+        mean = z = torch.full_like(mask, self.initial_mean)
         means, masks, costs, others = [], [], [], []
         for iteration in range(iterations):
             features = self.likelihood.features(noisy.to(mean.dtype), mean, mask.to(mean.dtype))
+            if self.pre_sigmoid and z is not mean:
+                features = torch.cat((z.unsqueeze(2), features[:, :, 1:]), 2)
             z, logits, *rest = check_mapped(self.mapping(features.flatten(0, 1)), shape)
             z, logits = self.readout(z.view(shape), logits.view(shape))
             if remove is not None and iteration == iterations - 1:

@@ -6,13 +6,14 @@ from fastladder.experiments.occluded_moving_digits import MovingDigitsData, Movi
 from fastladder.experiments.training import make_trainer
 from fastladder.models import RLadder
 from fastladder.models.rladder import G1, LSTM, AvgPool, ConvG3, ConvLSTM, Dense, Level
+from fastladder.nn import synchronize_batch_norm
 
 
 class OneStep(MovingDigitsTask):
-    """One step of plain gradient descent, whose result is the gradient, in a network without batch normalisation.
+    """One step of plain gradient descent, whose result is the gradient.
 
-    Batch normalisation takes its statistics over the part of the batch that a process has, so that with it the two
-    are not the same function; layer normalisation knows one sequence at a time.
+    Batch normalisation would take its statistics over the part of the batch that a process has, so that the two would
+    not be the same function. Here the processes share them.
     """
 
     LEVELS = (
@@ -25,7 +26,7 @@ class OneStep(MovingDigitsTask):
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
-        self.network = RLadder(self.LEVELS, (1, 20, 20), steps=5)
+        self.network = synchronize_batch_norm(RLadder(self.LEVELS, (1, 20, 20), steps=5))
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=1.0)

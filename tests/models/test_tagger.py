@@ -39,6 +39,24 @@ def test_mapping_is_projection_ladder_and_two_readouts():
     torch.testing.assert_close(logits.flatten(1), hidden / 2 @ state["mask.weight"].T)
 
 
+def test_gates_pass_a_sigmoid_for_real_data_only():
+    for likelihood, squashed in (("gaussian", True), ("bernoulli", False)):
+        combinators = make(likelihood=likelihood).tag.mapping.ladder.combinators
+        assert [combinator.squash_gate for combinator in combinators] == [squashed] * len(combinators)
+    assert make().tag.mapping.ladder.combinators[0].squash_gate  # as the default is real data
+
+
+def test_the_paper_network_and_its_first_weights():
+    torch.manual_seed(0)
+    mapping = Tagger((20, 20)).tag.mapping
+    assert mapping.input.projection.weight.shape == (2000, 4 * 400)
+    assert [level.projection.weight.shape for level in mapping.ladder.encoder] == [(1000, 2000), (500, 1000)]
+    for readout in (mapping.mean, mapping.mask):
+        assert readout.weight.shape == (400, 2000)
+        assert readout.bias is None
+        assert readout.weight.std().item() == pytest.approx(2000**-0.5, rel=0.01)
+
+
 @pytest.mark.parametrize("norm", ["batch", "layer"])
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
 def test_every_parameter_learns(norm, likelihood):
@@ -123,7 +141,7 @@ def test_refuses_wrong_arguments(arguments, message):
 
 def test_hands_the_options_of_tag_on():
     options = {"groups": 2, "iterations": 5, "noise": 0.3, "initial_mean": 0.1, "initial_variance": 0.5,
-               "delta": "gradient", "legacy_variance": True, "validate": False}  # fmt: skip
+               "delta": "gradient", "legacy_variance": True, "pre_sigmoid": False, "validate": False}  # fmt: skip
     tag = make(**options).tag
     kept = {name: getattr(tag if hasattr(tag, name) else tag.likelihood, name) for name in options}
     assert kept == options

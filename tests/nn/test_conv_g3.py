@@ -30,6 +30,19 @@ def test_conv_g3(dims, norm, kernel_size, stride):
     torch.testing.assert_close(cell(top, h), s.sigmoid() * d + (1 - s.sigmoid()) * e, rtol=1e-4, atol=1e-5)
 
 
+def test_output_scale_is_of_the_two_contents():
+    torch.manual_seed(1)
+    large = ConvG3(2, 3, 4, 3)
+    torch.manual_seed(1)
+    small = ConvG3(2, 3, 4, 3, output_scale=0.25)
+    for name, value in small.state_dict().items():
+        needed = large.state_dict()[name].clone()
+        if name == "output_projection.weight":
+            needed[3:] *= 0.25
+        torch.testing.assert_close(value, needed)
+    assert small.output_projection.bias.eq(0).all()
+
+
 TOP, LATERAL = torch.rand(2, 3, 4, 4), torch.rand(2, 4, 8, 8)
 
 
@@ -39,6 +52,7 @@ TOP, LATERAL = torch.rand(2, 3, 4, 4), torch.rand(2, 4, 8, 8)
         (lambda: ConvG3(3, 4, 5, 6, stride=2)(TOP, LATERAL[..., :7]), ValueError, r"top: got spatial size .* \(8, 7\)"),
         (lambda: ConvG3(3, 4, 5, 6, stride=2)(LATERAL, TOP), ValueError, "top: got shape"),
         (lambda: ConvG3(3, 4, -5, 6), ValueError, "hidden_size: got -5"),
+        (lambda: ConvG3(3, 4, 5, 6, output_scale=0), ValueError, "output_scale: got 0, needs a number above 0"),
         (lambda: ConvG3(3, 4, 5, 6, stride=2)(TOP, LATERAL.double()), TypeError, "lateral: got dtype torch.float64"),
     ],
 )

@@ -47,6 +47,7 @@ def test_initial_g1_keeps_the_lateral_behind_a_sigmoid(make):
     cell.reset_parameters()
     assert cell.gate.t().tolist() == [[1, 1, 0, 0, 0]] * 3
     assert cell.content.t().tolist() == [[0, 1, 0, 1, 0]] * 3
+    assert make(squash_gate=True).gate.t().tolist() == [[0, 1, 0, 1, 0]] * 3  # the sigmoid comes after f
     cell = make(init="ladder")
     assert cell.gate.t().tolist() == cell.content.t().tolist() == [[0, 1, 0, 0, 0]] * 3
     spatial = (4,) * cell.dims

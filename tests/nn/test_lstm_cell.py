@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fastladder.nn import ConvLSTMCell, LSTMCell
+from fastladder.nn import LSTM, ConvLSTM, ConvLSTMCell, LSTMCell
 from tests.nn.formulas import gates, normalize
 from tests.shuffled import shuffled
 
@@ -72,6 +72,13 @@ def test_initial_parameters():
             assert bias[12:].eq(0).all()
             assert cell.preactivation.gain.eq(1).all()
             cell.reset_parameters()
+    gains = dict(norm="layer", feedback_size=2, hidden_gain=0.1, feedback_gain=0.5)
+    for cell in (LSTMCell(5, 6, **gains), ConvLSTMCell(5, 6, 3, **gains)):
+        needed = torch.tensor([1, 0.1, 0.5])[:, None].expand(3, 24)
+        torch.testing.assert_close(cell.preactivation.gain.data, needed)
+    for network in (LSTM(5, 6, 2, norm="layer", hidden_gain=0.1), ConvLSTM(5, 6, 3, 2, norm="batch", hidden_gain=0.1)):
+        for cell in (network.l0, network.l1):
+            torch.testing.assert_close(cell.preactivation.gain[:, 0], torch.tensor([1, 0.1]))
 
 
 @pytest.mark.parametrize(
@@ -82,6 +89,8 @@ def test_initial_parameters():
         (lambda: LSTMCell(3, 4, feedback_size=-1), ValueError, "feedback_size: got -1"),
         (lambda: LSTMCell(3, 4, norm="group"), ValueError, "norm: got 'group'"),
         (lambda: LSTMCell(3, 4, norm="batch", steps=0), ValueError, "steps: got 0"),
+        (lambda: LSTMCell(3, 4, hidden_gain=0.1), ValueError, "hidden_gain: got 0.1, needs 1 with norm 'none'"),
+        (lambda: LSTMCell(3, 4, norm="layer", feedback_gain=0.1), ValueError, "feedback_gain: got 0.1, needs 1 where"),
         (lambda: LSTMCell(3, 4)(torch.rand(2, 5)), ValueError, r"input: got shape \(2, 5\), needs \(N, 3\)"),
         (lambda: LSTMCell(3, 4)([1.0]), TypeError, "input: got list"),
         (

@@ -14,30 +14,34 @@ from tests.nn.tagging import SHAPE, data, generator, make
 both = pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
 
 
-@both
-def test_an_iteration_is_that_of_the_algorithm(likelihood):
+@pytest.mark.parametrize(
+    ("likelihood", "options"),
+    [("gaussian", {}), ("gaussian", {"pre_sigmoid": False}), ("bernoulli", {}), ("bernoulli", {"pre_sigmoid": False})],
+)
+def test_an_iteration_is_that_of_the_algorithm(likelihood, options):
     """Algorithms 2 and 3 of the paper, corrected and written out."""
-    tag = make(likelihood=likelihood, iterations=3, initial_mean=0.3)
+    tag = make(likelihood=likelihood, iterations=3, initial_mean=0.3, **options)
     x = data(likelihood)
     output = tag(x, generator=generator(), corrupt=False)
     mask = torch.randn(6, 4, *SHAPE, generator=generator()).softmax(1)
-    mean = torch.full_like(mask, 0.3)
+    mean = shown = torch.full_like(mask, 0.3)
     for iteration in range(3):
         if likelihood == "gaussian":
             v = 1 + 2**0.5
             delta, evidence = reference.group_evidence(x, mean, mask, v, 0.04)
         else:
             delta, evidence = reference.group_evidence_bernoulli(x, mean, mask, 0.2)
-        features = torch.stack([mean, mask, delta, evidence], 2)
+        features = torch.stack([shown, mask, delta, evidence], 2)
         torch.testing.assert_close(tag.mapping.shown[iteration], features.flatten(0, 1))
         z, logits, other = tag.mapping(features.flatten(0, 1))
         mask = logits.view(mask.shape).softmax(1)
         z = z.view(mask.shape)
         if likelihood == "gaussian":
-            mean = z
+            mean = shown = z
             pixels = (mask * torch.distributions.Normal(mean, v**0.5).log_prob(x[:, None]).exp()).sum(1).log()
         else:
             mean = z.sigmoid()
+            shown = z if options == {} else mean
             q = (mask * mean).sum(1)
             pixels = x * q.log() + (1 - x) * (1 - q).log()
         torch.testing.assert_close(output.means[iteration], mean)
@@ -92,6 +96,9 @@ def test_norm_normalises_the_output_of_the_mapping(norm):
     torch.testing.assert_close(mean.mean(dims), torch.full_like(mean.mean(dims), 3.0), atol=1e-4, rtol=0)
     torch.testing.assert_close(mean.std(dims, correction=0), torch.full_like(mean.mean(dims), 2.0), atol=1e-3, rtol=0)
     torch.testing.assert_close(output.masks[0], torch.full_like(output.masks[0], 0.25))
+    if norm == "batch":  # over samples and groups together: no group has them on its own
+        of_groups = output.means[0].mean(0)
+        assert (of_groups - 3).abs().amax((1, 2)).min() > 0.01
 
 
 @both

@@ -116,3 +116,5 @@ def show(result: dict[str, Any], folder: Path, console: Console) -> None:
     for name in ("predictions.png", "learning_curves.png", "result.json"):
         if (folder / name).exists():
             console.print(str(folder / name), highlight=False, soft_wrap=True)
+    use = f'from fastladder.experiments import load; network = load("{folder}")'
+    console.print(f"The network in Python: {use}", highlight=False, markup=False, soft_wrap=True)

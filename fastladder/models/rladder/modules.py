@@ -1,4 +1,7 @@
-"""Modules that only an RLadder needs: non-recurrent rows of its encoder, and dense rows and cells that flatten maps."""
+"""Modules that only an RLadder needs: rows of its encoder that are not recurrent, and cells that flatten maps.
+
+All rows that are not recurrent, pools and dense rows too, end in batch normalisation (appendix A.4).
+"""
 
 from typing import Any
 
@@ -12,7 +15,7 @@ from fastladder.nn.reset import reset_children
 
 
 class NormalizedConv(nn.Module):
-    """Convolution, batch normalisation and ReLU: a convolutional row of the encoder (appendix A.4)."""
+    """A convolutional row of the encoder, with batch normalisation and ReLU."""
 
     def __init__(
         self, input_size: int, output_size: int, kernel_size: int, *, stride: int, dims: int, steps: int, **factory: Any
@@ -28,22 +31,34 @@ class NormalizedConv(nn.Module):
         return self.norm(self.convolution(input), step).relu()
 
 
-class Pool(nn.Module):
-    """A pooling row of the encoder."""
+class NormalizedPool(nn.Module):
+    """A pooling row of the encoder, with batch normalisation."""
 
-    def __init__(self, pool: nn.Module) -> None:
+    def __init__(self, pool: nn.Module, channels: int, *, steps: int, **factory: Any) -> None:
         super().__init__()
         self.pool = pool
+        self.norm = StepBatchNorm(channels, steps=steps, **factory)
+
+    def reset_parameters(self) -> None:
+        reset_children(self)
 
     def forward(self, input: Tensor, step: int = 0) -> Tensor:
-        return like_layout(self.pool(input), input)
+        return self.norm(like_layout(self.pool(input), input), step)
 
 
-class FlatLinear(nn.Linear):
-    """A dense row of the encoder, over all channels and positions of its input."""
+class NormalizedLinear(nn.Module):
+    """A dense row of the encoder, over all channels and positions of its input, with batch normalisation."""
+
+    def __init__(self, input_size: int, output_size: int, *, steps: int, **factory: Any) -> None:
+        super().__init__()
+        self.linear = nn.Linear(input_size, output_size, bias=False, **factory)
+        self.norm = StepBatchNorm(output_size, steps=steps, **factory)
+
+    def reset_parameters(self) -> None:
+        reset_children(self)
 
     def forward(self, input: Tensor, step: int = 0) -> Tensor:
-        return super().forward(input.flatten(1))
+        return self.norm(self.linear(input.flatten(1)), step)
 
 
 class FlatLSTMCell(LSTMCell):

@@ -115,6 +115,7 @@ class RLadder(nn.Module):
         self.decoded = range(min(used, default=len(levels)), len(levels))
         self.decoder = nn.ModuleDict()
         self._build_decoder(levels, alignment, options | {"init": init})
+        self.register_load_state_dict_post_hook(explain_missing_norms)
 
     def _build_encoder(self, levels: list[Level], options: dict[str, Any]) -> None:
         for number, level in enumerate(levels, start=1):
@@ -241,6 +242,16 @@ def check_row(row: Any) -> RowState:
         raise TypeError(f"state: got a row of type {type(row).__name__}, needs hidden, cell and decoded (RowState)")
     check_state(row[:2])
     return RowState(*row)
+
+
+def explain_missing_norms(network: nn.Module, incompatible: Any) -> None:
+    """Says of a state_dict from before pools and dense rows had batch normalisation why it does not fit."""
+    for index, name in enumerate(incompatible.missing_keys):
+        if name.endswith(".norm.weight"):
+            incompatible.missing_keys[index] = (
+                f"{name} (networks saved before pools and dense rows had batch normalisation have to be trained anew)"
+            )
+            return
 
 
 @contextmanager

@@ -65,43 +65,52 @@ class Level:
 class ConvLSTM(EncoderRow):
     """A convolutional LSTM with the decoder's feedback as its third input.
 
-    Its norm is "layer" in an RLadder, "batch" in an RTagger.
+    Its norm is "layer" in an RLadder, "batch" in an RTagger. The gains of its hidden state and of the feedback start
+    small: with 1, two of three terms would be noise at first, in every frame.
     """
 
     channels: int
     kernel_size: int
     stride: int = 1
     norm: str = "layer"
+    hidden_gain: float = 0.1
+    feedback_gain: float = 0.1
     recurrent = True
 
     def output_shape(self, shape: Shape) -> Shape:
         return (self.channels, *convolved(shape, self.kernel_size, self.stride))
 
     def build(self, shape: Shape, **options: Any) -> nn.Module:
-        return cells.ConvLSTMCell(
-            shape[0],
-            self.channels,
-            self.kernel_size,
-            stride=self.stride,
-            norm=self.norm,
-            dims=spatial_dims(shape),
-            **options,
-        )
+        options |= {"norm": self.norm, **initial_gains(self, options["feedback_size"])}
+        dims = spatial_dims(shape)
+        return cells.ConvLSTMCell(shape[0], self.channels, self.kernel_size, stride=self.stride, dims=dims, **options)
 
 
 @dataclass(frozen=True)
 class LSTM(EncoderRow):
-    """A dense LSTM over all channels and positions, with the decoder's feedback as its third input."""
+    """A dense LSTM over all channels and positions, with the decoder's feedback as its third input.
+
+    With a norm its gains start like those of a `ConvLSTM`.
+    """
 
     units: int
     norm: str = "none"
+    hidden_gain: float = 0.1
+    feedback_gain: float = 0.1
     recurrent = True
 
     def output_shape(self, shape: Shape) -> Shape:
         return (self.units,)
 
     def build(self, shape: Shape, **options: Any) -> nn.Module:
-        return modules.FlatLSTMCell(prod(shape), self.units, norm=self.norm, **options)
+        options |= {"norm": self.norm, **initial_gains(self, options["feedback_size"])}
+        return modules.FlatLSTMCell(prod(shape), self.units, **options)
+
+
+def initial_gains(row: ConvLSTM | LSTM, feedback_size: int) -> dict[str, float]:
+    """The arguments of a cell for the gains that it has."""
+    gains = {"hidden_gain": row.hidden_gain} if row.norm != "none" else {}
+    return gains | {"feedback_gain": row.feedback_gain} if gains and feedback_size else gains
 
 
 @dataclass(frozen=True)
@@ -124,7 +133,10 @@ class Conv(EncoderRow):
 
 @dataclass(frozen=True)
 class Pool(EncoderRow):
-    """A pool over windows that do not overlap. Positions that do not fill a window are left out."""
+    """A pool over windows that do not overlap, and batch normalisation.
+
+    Positions that do not fill a window are left out.
+    """
 
     stride: int
     pools: ClassVar[dict[int, type[nn.Module]]]
@@ -133,7 +145,7 @@ class Pool(EncoderRow):
         return (shape[0], *(n // self.stride for n in shape[1:]))
 
     def build(self, shape: Shape, **options: Any) -> nn.Module:
-        return modules.Pool(self.pools[spatial_dims(shape)](self.stride))
+        return modules.NormalizedPool(self.pools[spatial_dims(shape)](self.stride), shape[0], **options)
 
 
 class MaxPool(Pool):
@@ -150,7 +162,10 @@ class AvgPool(Pool):
 
 @dataclass(frozen=True)
 class Dense(EncoderRow):
-    """A linear layer over all channels and positions. As the last row it makes the logits of the classes."""
+    """A linear map of all channels and positions, and batch normalisation.
+
+    As the last row it makes the logits of the classes.
+    """
 
     units: int
 
@@ -158,7 +173,7 @@ class Dense(EncoderRow):
         return (self.units,)
 
     def build(self, shape: Shape, **options: Any) -> nn.Module:
-        return modules.FlatLinear(prod(shape), self.units, device=options["device"], dtype=options["dtype"])
+        return modules.NormalizedLinear(prod(shape), self.units, **options)
 
 
 @dataclass(frozen=True)
@@ -219,9 +234,11 @@ class ConvG3(ConvolutionalCell):
     """The convolutional cell G3, its hidden layer as wide as its top."""
 
     norm: str = "layer"
+    output_scale: float = 1.0
 
     def build_cell(self, top: int, lateral: int, *, init: str, **options: Any) -> tuple[nn.Module, nn.Module]:
-        cell = cells.ConvG3(top, lateral, hidden_size=top, norm=self.norm, **options)
+        options |= {"norm": self.norm, "output_scale": self.output_scale}
+        cell = cells.ConvG3(top, lateral, hidden_size=top, **options)
         return cell, cell.top_projection
 
 

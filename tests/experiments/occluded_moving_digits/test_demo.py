@@ -58,6 +58,7 @@ def test_a_second_demonstration_starts_over_and_resume_goes_on(demo, tiny, tmp_p
     printed = capsys.readouterr().out
     for words in ("classification error", "copying the last frame", "sequences per second", "fused", "reference"):
         assert words in printed
+    assert printed.rstrip().endswith(f'from fastladder.experiments import load; network = load("{tmp_path}")')
     one, other = (json.loads((folder / "result.json").read_text()) for folder in (demo, tmp_path))
     assert one["test"] == other["test"]
 

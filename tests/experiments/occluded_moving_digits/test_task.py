@@ -22,6 +22,7 @@ class Where:
 
     def __init__(self, steps, step=0):
         self.estimated_stepping_batches, self.global_step, self.current_epoch = steps, step, 0
+        self.gradient_clip_val = None
 
 
 @pytest.fixture

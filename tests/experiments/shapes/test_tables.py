@@ -16,7 +16,7 @@ from fastladder.models import Tagger
 from tests.experiments.command import Command, evaluate_and_load
 from tests.experiments.shapes.configuration import on_shapes
 
-MODEL = {"widths": [12, 8, 6], "learning_rate": 1e-3}
+MODEL = {"widths": [12, 8, 6], "learning_rate": 1e-2}
 CONFIGURATION = on_shapes((20, 5, 8), MODEL, max_epochs=2, accelerator="cpu")
 CONFIGURATION["data"]["batch_size"] = 5
 TINY1 = replace(

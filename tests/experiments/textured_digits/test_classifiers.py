@@ -139,7 +139,7 @@ def test_the_baselines_have_the_layers_of_the_paper():
 
 def test_the_learning_rate_falls_over_the_end_of_the_run():
     task = ClassificationTask(CLASSIFIERS["mlp"](), learning_rate=0.5, decay=0.5)
-    task.trainer = type("Where", (), {"estimated_stepping_batches": 8})()
+    task.trainer = type("Where", (), {"estimated_stepping_batches": 8, "gradient_clip_val": None})()
     chosen = task.configure_optimizers()
     rates = []
     for _ in range(9):

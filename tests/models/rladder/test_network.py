@@ -24,6 +24,10 @@ SWITCHES = {
 }
 
 
+def normalized(x, norm):
+    return torch.nn.functional.batch_norm(x, None, None, norm.weight, norm.bias, training=True)
+
+
 def test_two_steps_written_out():
     # In float64, as a network of float32 chooses its layout, in which convolutions add up in another order.
     network, x = tiny().double(), frames(2).double()
@@ -36,14 +40,14 @@ def test_two_steps_written_out():
         state[1] = e[0](h[0], state[1], feedback[1])
         h[1] = state[1][0]
         h[2] = torch.nn.functional.conv2d(h[1], e[1].convolution.weight, padding=1)
-        h[2] = torch.nn.functional.batch_norm(h[2], None, None, e[1].norm.weight, e[1].norm.bias, training=True).relu()
-        h[3] = torch.nn.functional.max_pool2d(h[2], 2)
+        h[2] = normalized(h[2], e[1].norm).relu()
+        h[3] = normalized(torch.nn.functional.max_pool2d(h[2], 2), e[2].norm)
         state[4] = e[3](h[3], state[4], feedback[4])
         h[4] = state[4][0]
-        h[5] = torch.nn.functional.avg_pool2d(h[4], 2)
+        h[5] = normalized(torch.nn.functional.avg_pool2d(h[4], 2), e[4].norm)
         state[6] = e[5](h[5], state[6], feedback[6])
         h[6] = state[6][0]
-        logits.append(h[6] @ e[6].weight.t() + e[6].bias)
+        logits.append(normalized(h[6] @ e[6].linear.weight.t(), e[6].norm))
         feedback[6] = h[6]
         d5 = d["5"](h[6], h[5])
         feedback[4] = d["4"](d5, h[4])
@@ -129,9 +133,42 @@ def test_reset_forgets_everything():
     network(frames())
     network.reset_parameters()
     for name, value in network.state_dict().items():
-        drawn = (value.dim() > 1 and name.endswith("weight")) or name == "encoder.6.bias" or "output_projection" in name
+        drawn = value.dim() > 1 and name.endswith("weight")
         assert value.equal(fresh[name]) is not drawn, name
         assert not drawn or not value.equal(before[name])
+
+
+def test_cells_start_with_small_gains_of_hidden_state_and_feedback():
+    for network, gains in ((RLadder(TINY, SHAPE), [1, 0.1, 0.1]), (RLadder(TINY, SHAPE, feedback=False), [1, 0.1])):
+        for row in (0, 3):
+            torch.testing.assert_close(network.encoder[row].preactivation.gain[:, 0], torch.tensor(gains))
+    level = Level(ConvLSTM(3, 3, hidden_gain=0.5, feedback_gain=0.2), ConvG3(3))
+    (row,) = RLadder([level], SHAPE).encoder
+    torch.testing.assert_close(row.preactivation.gain[:, 0], torch.tensor([1, 0.5, 0.2]))
+    assert RLadder([Level(ConvLSTM(3, 3, norm="none"), ConvG3(3))], SHAPE).encoder[0].preactivation.gain is None
+    (row,) = RLadder([Level(LSTM(3, norm="layer"), G1(norm="layer"))], SHAPE).encoder
+    torch.testing.assert_close(row.preactivation.gain[:, 0], torch.tensor([1, 0.1, 0.1]))
+
+
+def test_the_first_step_is_step_0():
+    network, x = tiny(steps=2), frames(1)[:, 0]
+    for step in (0, 1):
+        network.step(torch.rand_like(x), step=step)  # each step has statistics of its own
+    network.eval()
+    assert_same(network.step(x), network.step(x, step=0))
+    assert not torch.allclose(network.step(x).logits, network.step(x, step=1).logits)
+
+
+def test_states_from_before_pools_were_normalised_are_refused_with_the_reason():
+    network = tiny()
+    old = {name: value for name, value in network.state_dict().items() if not name.startswith("encoder.2.norm")}
+    reason = r"encoder.2.norm.weight \(networks saved before pools and dense rows had .* have to be trained anew\)"
+    with pytest.raises(RuntimeError, match=f'Missing key.* "{reason}"'):
+        network.load_state_dict(old)
+    wrapped = {f"0.{name}": value for name, value in old.items()}
+    with pytest.raises(RuntimeError, match=f'Missing key.* "0.{reason}"'):
+        torch.nn.Sequential(network).load_state_dict(wrapped)
+    network.load_state_dict(old, strict=False)
 
 
 def test_copies_and_stored_states_compute_the_same():

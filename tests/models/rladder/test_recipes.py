@@ -56,7 +56,7 @@ def test_encoder_weights_of_occluded_digits(occluded_digits):
         assert shapes[f"{row}.convolution.weight"] == (above, below, kernel, kernel)
     assert shapes["14.input_projection.weight"] == (64, 512)
     assert shapes["14.feedback_projection.weight"] == (64, 16)
-    assert shapes["15.weight"] == (10, 16)
+    assert shapes["15.linear.weight"] == (10, 16)
     assert all(row.convolution.bias is None for row in occluded_digits.encoder if hasattr(row, "convolution"))
 
 
@@ -110,7 +110,7 @@ def test_temporal_occluded_digits():
     shapes = weights(network.encoder)
     convolutions = {f"{row}.convolution.weight": (c, d, k, k) for row, (c, d, k) in STATIC.items()}
     lstm = {"12.input_projection.weight": (64, 512), "12.hidden_projection.weight": (64, 16)}
-    assert shapes == {**convolutions, **lstm, "13.weight": (10, 16)}
+    assert shapes == {**convolutions, **lstm, "13.linear.weight": (10, 16)}
     assert_classifies(network, torch.rand(2, 5, 1, 32, 32))
 
 
@@ -119,7 +119,7 @@ def test_static_occluded_digits():
     assert network.shapes == [*[(c, n, n) for c, n in STATIC_SIZES], (10,)]
     assert network.recurrent == []
     convolutions = {f"{row}.convolution.weight": (c, d, k, k) for row, (c, d, k) in STATIC.items()}
-    assert weights(network.encoder) == {**convolutions, "12.weight": (10, 512)}
+    assert weights(network.encoder) == {**convolutions, "12.linear.weight": (10, 512)}
     assert_classifies(network, torch.rand(2, 1, 1, 32, 32))
 
 
@@ -193,3 +193,122 @@ def test_rtagger_textures():
     assert output.prediction.shape == (1, 1, 4, 96, 96)
     assert output.logits.shape == (1, 1, 11)
     assert [row.decoded.shape[1:] for row in output.state] == [network.shapes[level] for level in network.recurrent]
+
+
+# Numbers of parameters, row by row from the bottom up. All convolutions but those of outputs are without a bias; a
+# ConvLSTM has a bias and three gains for each of its four gates, batch normalisation a weight and a bias.
+
+
+def conv_lstm(below, channels, kernel, state_kernel=None, dims=2):
+    projections = below * kernel**dims + 2 * channels * (state_kernel or kernel) ** dims
+    return 4 * channels * (projections + 1 + 3)
+
+
+def conv(below, channels, kernel):
+    return channels * below * kernel**2 + 2 * channels
+
+
+def dense(below, units):
+    return units * below + 2 * units
+
+
+def conv_g3(top, lateral, kernel, lateral_kernel=None):
+    hidden = top * (top * kernel**2 + lateral * (lateral_kernel or kernel) ** 2 + 2 + 1)
+    return hidden + 3 * lateral * (top + 1)
+
+
+def conv_g2(top, lateral):
+    return 3 * lateral * ((top + lateral) * 3 + 2 + 1) + 3 * 5 * lateral  # filters of 3, and three times f
+
+
+def conv_g1(top, lateral, kernel):
+    return lateral * (top * kernel**2 + 2) + 2 * 5 * lateral
+
+
+def g1(top, lateral):
+    return lateral * (top + 2) + 2 * 5 * lateral  # `top` weights of every output, a gain, a bias, and f twice
+
+
+TABLE5 = {
+    1: (conv_lstm(1, 32, 3), conv_g3(32, 1, 9)),
+    2: (conv(32, 32, 3), conv_g3(32, 32, 3)),
+    3: (conv(32, 32, 3), conv_g3(32, 32, 3)),
+    4: (conv(32, 32, 3), conv_g3(32, 32, 3)),
+    5: (2 * 32, conv_g3(32, 32, 6, 3)),
+    6: (conv_lstm(32, 32, 3), conv_g3(32, 32, 9)),
+    7: (conv(32, 64, 3), conv_g3(64, 32, 3)),
+    8: (conv(64, 64, 3), conv_g3(64, 64, 3)),
+    9: (conv(64, 64, 3), conv_g3(64, 64, 3)),
+    10: (2 * 64, conv_g3(64, 64, 6, 3)),
+    11: (conv(64, 128, 3), conv_g3(128, 64, 3)),
+    12: (conv(128, 64, 1), conv_g3(64, 128, 3)),
+    13: (conv(64, 32, 1), conv_g3(32, 64, 3)),
+    14: (2 * 32, g1(512, 2048)),
+    15: (4 * 16 * (512 + 16 + 16 + 1), g1(16, 512)),
+    16: (dense(16, 10), 0),
+}
+TABLE7 = [TABLE5[row][0] for row in (2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14)]
+TABLE7[0] = conv(1, 32, 3)
+TABLE8 = {
+    1: (conv_lstm(1, 32, 3, dims=1), conv_g2(32, 1)),
+    2: (conv_lstm(32, 64, 3, dims=1), conv_g2(64, 32)),
+    3: (conv_lstm(64, 96, 3, dims=1), conv_g2(96, 64)),
+    4: (conv_lstm(96, 128, 3, dims=1), conv_g2(128, 96)),
+    5: (conv_lstm(128, 160, 3, dims=1), conv_g2(160, 128)),
+    6: (2 * 160, g1(480, 960)),
+    7: (4 * 96 * (480 + 96 + 96 + 1), g1(96, 480)),
+}
+TABLE9 = {
+    1: (conv_lstm(4, 96, 8, 5), conv_g1(96, 4, 8)),
+    2: (conv(96, 96, 5), conv_g1(96, 96, 5)),
+    3: (conv(96, 96, 5), conv_g1(96, 96, 5)),
+    4: (conv_lstm(96, 192, 4, 3), conv_g1(192, 96, 4)),
+    5: (conv(192, 192, 5), conv_g1(192, 192, 5)),
+    6: (conv(192, 192, 5), conv_g1(192, 192, 5)),
+    7: (conv_lstm(192, 192, 4, 3), conv_g1(192, 192, 4)),
+    8: (conv(192, 192, 5), conv_g1(192, 192, 5)),
+    9: (conv(192, 192, 5), conv_g1(192, 192, 5)),
+    10: (conv_lstm(192, 11, 4, 3), conv_g1(11, 192, 4)),
+    11: (2 * 11, 0),
+    12: (dense(11, 11), g1(11, 11)),
+}
+
+
+def counts(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("levels", "shape", "rows"),
+    [
+        (rladder_occluded_digits, (1, 32, 32), TABLE5),
+        (rladder_music, (1, 88), TABLE8),
+        (rtagger_textures, (4, 96, 96), TABLE9),
+    ],
+    ids=["Table 5", "Table 8", "Table 9"],
+)
+def test_every_row_has_the_parameters_counted_by_hand(levels, shape, rows):
+    network = RLadder(levels(), shape)
+    found = dict(enumerate(map(counts, network.encoder), start=1))
+    assert found == {row: encoder for row, (encoder, _) in rows.items()}
+    found = {row: counts(network.decoder[str(row - 1)]) if str(row - 1) in network.decoder else 0 for row in rows}
+    assert found == {row: decoder for row, (_, decoder) in rows.items()}
+
+
+def test_every_row_of_the_baselines_has_the_parameters_counted_by_hand():
+    temporal = RLadder(temporal_occluded_digits(), (1, 32, 32), decoder=False)
+    assert [*map(counts, temporal.encoder)] == [*TABLE7, 4 * 16 * (512 + 16 + 1), dense(16, 10)]
+    static = RLadder(static_occluded_digits(), (1, 32, 32), decoder=False)
+    assert [*map(counts, static.encoder)] == [*TABLE7, dense(512, 10)]
+    # Without a decoder the ConvLSTMs have neither weights nor gains of a feedback.
+    hierarchical = RLadder(rladder_occluded_digits(), (1, 32, 32), decoder=False)
+    assert counts(hierarchical) == sum(encoder for encoder, _ in TABLE5.values()) - 2 * 128 * (32 * 9 + 1) - 64 * 16
+
+
+def test_the_cell_that_predicts_starts_small():
+    for levels, shape in ((rladder_occluded_digits(), (1, 32, 32)), (rladder_small_digits(), (1, 20, 20))):
+        network = RLadder(levels, shape)
+        gate, content, other = network.decoder["0"].output_projection.weight.abs().amax((1, 2, 3))
+        assert content < 0.2 * gate
+        assert other < 0.2 * gate
+        assert network.decoder["0"].output_projection.bias.eq(0).all()
