@@ -8,7 +8,7 @@ namespace fastladder {
 // The rows in units that threads share, and each unit in stretches. A unit is a sample: a row for each of its channels,
 // or in channels_last for each of its pixels. In channels_last, where a sample has no statistics of its own, units are
 // runs of the pixels of all samples, which may be small: those of a dense layer have a single pixel. There are eight of
-// them where there are pixels enough, for the threads to share.
+// them or more where there are pixels enough, for the threads to share.
 template <class Cell, class T>
 struct Units {
   // Of a stretch: with fewer, coefficients and sums outweigh the pixels. Single pixels have those in any stretch.

@@ -18,6 +18,8 @@ from fastladder.experiments.tables import Row, Table
 
 UNFINISHED = "A star marks rows that had not come to the end of their training."
 PRECISIONS = {"32-true": "float32", "bf16-mixed": "bfloat16"}  # as a user says them; others have Lightning's names
+AllResults = dict[str, dict[str, dict[str, list[Result]]]]  # by table, scale and row
+PaperNumbers = dict[str, dict[str, tuple[float, float | None]]]  # by row and score, as of `paper_numbers`
 BESIDE = 3  # scores in one table on the screen
 HEAD = f"""# Results
 
@@ -118,11 +120,12 @@ def write_report(folder: Path, path: Path) -> None:
 
 def report(folder: Path, place: Path = Path()) -> str:
     """The text of RESULTS.md for all results and pictures below a folder, with links from where the text will be."""
-    parts = [HEAD, claims_table(folder)]
-    for name in TABLES:
+    everything = all_results(folder)
+    parts = [HEAD, claims_table(everything)]
+    for name, of_table in everything.items():
         table = find_table(name)
         for scale, chosen in table.scales.items():
-            found = results(folder, table, scale)
+            found = of_table[scale]
             if not found:
                 continue
             scores = [text for column in table.columns for text in (column.label, f"{column.label}, paper")]
@@ -154,21 +157,29 @@ def report(folder: Path, place: Path = Path()) -> str:
     return "\n".join(parts)
 
 
-def claims_table(folder: Path) -> str:
+def claims_table(everything: AllResults) -> str:
     """What the papers claim: shown, not shown or not tried, by the results at one scale, the paper's if it was run."""
-    tables = [find_table(name) for name in TABLES if paper_claims(name)]
     cells = []
-    for table in tables:
-        found = {scale: results(folder, table, scale) for scale in table.scales}
-        cells += [claim_cells(claim, table, found) for claim in paper_claims(table.name)]
+    for name, found in everything.items():
+        table, printed = find_table(name), paper_numbers(name)
+        cells += [claim_cells(claim, table, found, printed) for claim in paper_claims(name)]
     if not cells:
         return ""
     text = markdown_table(["claim", "table", "ours", "paper", ""], cells)
     return f"## What the papers claim\n\n{CLAIMS}\n\n{text}\n"
 
 
-def claim_cells(claim: Claim, table: Table, found: dict[str, dict[str, list[Result]]]) -> list[str]:
-    """The row of a claim, by the results of its table at every scale."""
+def claim_cells(
+    claim: Claim, table: Table, found: dict[str, dict[str, list[Result]]], printed: PaperNumbers
+) -> list[str]:
+    """The row of a claim.
+
+    Args:
+        claim: of the table.
+        table: what it is of.
+        found: the table's results by scale and row.
+        printed: the paper's numbers.
+    """
     sides = (claim.smaller, claim.larger)
     digits = [next(column.digits for column in table.columns if column.score == score) for _, score in sides]
     chosen, smaller, larger = "", [], []
@@ -178,7 +189,6 @@ def claim_cells(claim: Claim, table: Table, found: dict[str, dict[str, list[Resu
             chosen, (smaller, larger) = f" {scale}", values
             break
     ours = [number(mean_and_deviation(v), d) for v, d in zip((smaller, larger), digits, strict=True) if v]
-    printed = paper_numbers(table.name)
     paper = [number(printed[row][score], d) for (row, score), d in zip(sides, digits, strict=True)]
     name = f"{table.name}{chosen}"
     return [claim.says, name, " and ".join(ours), " and ".join(paper), verdict(claim, smaller, larger)]
@@ -234,6 +244,18 @@ def number(value: tuple[float, float | None], digits: int) -> str:
     """A mean, and its deviation if there is one."""
     mean, deviation = value
     return f"{mean:.{digits}f}" if deviation is None else f"{mean:.{digits}f} ± {deviation:.{digits}f}"
+
+
+def all_results(folder: Path) -> AllResults:
+    """All results below a folder.
+
+    Raises:
+        RunError: a result is damaged, or of another configuration than the row has.
+    """
+    return {
+        name: {scale: results(folder, table, scale) for scale in table.scales}
+        for name, table in ((name, find_table(name)) for name in TABLES)
+    }
 
 
 def results(folder: Path, table: Table, scale: str) -> dict[str, list[Result]]:

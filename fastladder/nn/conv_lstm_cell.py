@@ -10,7 +10,6 @@ from fastladder.nn.checks import check_beside, check_features, check_sizes
 from fastladder.nn.convolution import Sizes, convolution, keeps_size, odd_kernel_size
 from fastladder.nn.layout import like_layout
 from fastladder.nn.lstm_cell import GatedCell
-from fastladder.nn.preactivation import Preactivation
 from fastladder.ops.checks import autocast_dtype
 
 
@@ -64,16 +63,7 @@ class ConvLSTMCell(GatedCell):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(
-            input_size,
-            hidden_size,
-            feedback_size,
-            norm=norm,
-            forget_bias=forget_bias,
-            hidden_gain=hidden_gain,
-            feedback_gain=feedback_gain,
-            dims=dims,
-        )
+        super().__init__(input_size, hidden_size, feedback_size, forget_bias, dims)
         kernel_size = check_sizes("kernel_size", kernel_size, dims)
         state_kernel_size = odd_kernel_size(kernel_size)
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
@@ -84,8 +74,9 @@ class ConvLSTMCell(GatedCell):
         self.feedback_projection = (
             convolution(feedback_size, gates, state_kernel_size, **options) if feedback_size else None
         )
-        count = 3 if feedback_size else 2
-        self.preactivation = Preactivation(count, gates, norm=norm, bias=bias, steps=steps, **factory)
+        self.preactivation = self.make_preactivation(
+            norm=norm, hidden_gain=hidden_gain, feedback_gain=feedback_gain, bias=bias, steps=steps, **factory
+        )
         self.reset_parameters()
 
     def join_weights(self, input: Tensor) -> Tensor | None:

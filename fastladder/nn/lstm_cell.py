@@ -27,28 +27,28 @@ class GatedCell(nn.Module):
     feedback_projection: nn.Module | None
     preactivation: Preactivation
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        feedback_size: int,
-        *,
-        norm: str,
-        forget_bias: float,
-        hidden_gain: float,
-        feedback_gain: float,
-        dims: int,
-    ) -> None:
+    def __init__(self, input_size: int, hidden_size: int, feedback_size: int, forget_bias: float, dims: int) -> None:
         super().__init__()
         self.input_size, self.hidden_size = check_size("input_size", input_size), check_size("hidden_size", hidden_size)
         self.feedback_size = check_size("feedback_size", feedback_size) if feedback_size != 0 else 0
+        self.forget_bias, self.dims = forget_bias, dims
+
+    def make_preactivation(
+        self, *, norm: str, hidden_gain: float, feedback_gain: float, **options: Any
+    ) -> Preactivation:
+        """The sum of the projections of input, hidden state and, where there is one, feedback.
+
+        Args:
+            norm, hidden_gain, feedback_gain: as for `LSTMCell`.
+            options: bias, steps, device and dtype.
+        """
         for name, gain in {"hidden_gain": hidden_gain, "feedback_gain": feedback_gain}.items():
             if norm == "none" and gain != 1:
                 raise ValueError(f"{name}: got {gain}, needs 1 with norm 'none', which has no gains")
-        if not feedback_size and feedback_gain != 1:
+        if not self.feedback_size and feedback_gain != 1:
             raise ValueError(f"feedback_gain: got {feedback_gain}, needs 1 where feedback_size is 0")
-        self.forget_bias, self.hidden_gain, self.feedback_gain = forget_bias, hidden_gain, feedback_gain
-        self.dims = dims
+        gains = [1.0, hidden_gain, *([feedback_gain] if self.feedback_size else [])]
+        return Preactivation(len(gains), 4 * self.hidden_size, norm=norm, initial_gains=gains, **options)
 
     def reset_parameters(self) -> None:
         """Draws weights as `torch.nn.Linear` and `Conv2d` do.
@@ -56,9 +56,6 @@ class GatedCell(nn.Module):
         Biases become 0, those of forget gates `forget_bias`; gains 1, `hidden_gain` and `feedback_gain`.
         """
         reset_children(self)
-        if self.preactivation.gain is not None:
-            gains = torch.tensor([1.0, self.hidden_gain, self.feedback_gain])[: len(self.preactivation.gain)]
-            fill(self.preactivation.gain, gains[:, None].expand_as(self.preactivation.gain))
         if self.preactivation.bias is not None:
             gates = torch.tensor([0.0, self.forget_bias, 0.0, 0.0])  # i, f, g, o
             fill(self.preactivation.bias, gates.repeat_interleave(self.hidden_size))
@@ -202,21 +199,13 @@ class LSTMCell(GatedCell):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(
-            input_size,
-            hidden_size,
-            feedback_size,
-            norm=norm,
-            forget_bias=forget_bias,
-            hidden_gain=hidden_gain,
-            feedback_gain=feedback_gain,
-            dims=0,
-        )
+        super().__init__(input_size, hidden_size, feedback_size, forget_bias, dims=0)
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
         gates = 4 * hidden_size
         self.input_projection = nn.Linear(input_size, gates, bias=False, **factory)
         self.hidden_projection = nn.Linear(hidden_size, gates, bias=False, **factory)
         self.feedback_projection = nn.Linear(feedback_size, gates, bias=False, **factory) if feedback_size else None
-        count = 3 if feedback_size else 2
-        self.preactivation = Preactivation(count, gates, norm=norm, bias=bias, steps=steps, **factory)
+        self.preactivation = self.make_preactivation(
+            norm=norm, hidden_gain=hidden_gain, feedback_gain=feedback_gain, bias=bias, steps=steps, **factory
+        )
         self.reset_parameters()

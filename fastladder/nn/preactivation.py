@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from fastladder.nn.batch_statistics import Moments, RunningStatistics, move_statistics
 from fastladder.nn.checks import check_size
+from fastladder.nn.reset import fill
 from fastladder.ops.batch_statistics import BatchStatistics
 from fastladder.ops.checks import NORMS, check_eps, check_option
 
@@ -32,6 +33,7 @@ class Preactivation(RunningStatistics):
         channels: C, the channels of every projection.
         norm: "none", "layer" or "batch".
         bias: whether there is a bias.
+        initial_gains: of every projection, where norm is not "none"; missing means 1 for all.
         steps: the number of time steps with running statistics of their own; later steps share those of the last.
         eps: added to the variance.
         momentum: the weight of a new batch in the running statistics; None: they are the plain average of all batches.
@@ -49,6 +51,7 @@ class Preactivation(RunningStatistics):
         *,
         norm: str,
         bias: bool = True,
+        initial_gains: Sequence[float] | None = None,
         steps: int = 1,
         eps: float = 1e-5,
         momentum: float | None = 0.1,
@@ -62,15 +65,16 @@ class Preactivation(RunningStatistics):
         self.norm, self.steps, self.eps, self.momentum = norm, steps, eps, momentum
         options: dict[str, Any] = {"device": device, "dtype": dtype}
         shape = (projections, channels)
+        self.initial_gains = [1.0] * projections if initial_gains is None else list(initial_gains)
         self.gain = None if norm == "none" else nn.Parameter(torch.empty(shape, **options))
         self.bias = nn.Parameter(torch.empty(channels, **options)) if bias else None
         self.register_running_statistics(steps, *shape, present=norm == "batch", **options)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Gain and running variance become 1, bias and running mean 0."""
+        """Gains become `initial_gains`, running variances 1, bias and running means 0."""
         if self.gain is not None:
-            nn.init.ones_(self.gain)
+            fill(self.gain, torch.tensor(self.initial_gains)[:, None].expand(self.gain.shape))
         if self.bias is not None:
             nn.init.zeros_(self.bias)
         self.reset_running_stats()

@@ -189,7 +189,7 @@ class Tag(nn.Module):
         means, masks, costs, others = [], [], [], []
         for iteration in range(iterations):
             features = self.likelihood.features(noisy.to(mean.dtype), mean, mask.to(mean.dtype))
-            if self.pre_sigmoid and z is not mean:
+            if self.pre_sigmoid and z is not mean:  # real data's mean is z, and so is the first mean
                 features = torch.cat((z.unsqueeze(2), features[:, :, 1:]), 2)
             z, logits, *rest = check_mapped(self.mapping(features.flatten(0, 1)), shape)
             z, logits = self.readout(z.view(shape), logits.view(shape))

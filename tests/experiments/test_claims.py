@@ -5,7 +5,7 @@ import pytest
 from fastladder.experiments.claims import Claim, read_claim, verdict
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.registry import TABLES, find_table, paper_claims, paper_numbers
-from fastladder.experiments.report import claims_table
+from fastladder.experiments.report import all_results, claims_table
 from tests.experiments.test_report import made_up, store  # noqa: F401
 
 CLAIM = Claim("less is less", ("a", "error"), ("b", "error"))
@@ -47,12 +47,14 @@ def test_the_table_of_claims_takes_the_scale_that_was_run(made_up, tmp_path, mon
     claim = Claim("without is better", ("no-feedback", "classification_error"), ("static", "classification_error"))
     monkeypatch.setattr("fastladder.experiments.report.paper_claims", lambda name: [claim])
     paper = "1.24 ± 0.05 and 0.71 ± 0.03"
-    assert f"| without is better | rladder-table1 |  | {paper} | not tried |" in claims_table(tmp_path)
+    assert f"| without is better | rladder-table1 |  | {paper} | not tried |" in claims_table(all_results(tmp_path))
     for seed, error in enumerate((1.0, 1.2)):
         store(tmp_path, made_up, "no-feedback", seed, test={"classification_error": error})
         store(tmp_path, made_up, "static", seed, test={"classification_error": 2 + error})
     ours = "1.10 ± 0.14 and 3.10 ± 0.14"
-    assert f"| without is better | rladder-table1 small | {ours} | {paper} | shown |" in claims_table(tmp_path)
+    assert f"| without is better | rladder-table1 small | {ours} | {paper} | shown |" in claims_table(
+        all_results(tmp_path)
+    )
 
 
 def test_a_claim_names_rows_and_scores_that_there_are():
