@@ -64,7 +64,9 @@ def make_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="fastladder reproduce", description=__doc__, exit_on_error=False)
     parser.add_argument("table", type=str, help=f"one of {', '.join(TABLES)}")
     parser.add_argument("--row", type=str, action="append", help="this row only; may be given several times")
-    parser.add_argument("--scale", type=str, default="small", help="paper, or small: for two CPU cores in an hour")
+    parser.add_argument(
+        "--scale", type=str, default="small", help="paper; small, for two CPU cores in an hour; medium, in some"
+    )
     parser.add_argument("--seeds", type=int, default=1, help="how many runs of every row")
     parser.add_argument("--time-budget", type=float | None, help="minutes for all runs together, shared out evenly")
     parser.add_argument("--runs", type=user_path, default="runs/reproduce", help="folder of checkpoints and logs")

@@ -122,7 +122,7 @@ class Table:
         title: what it shows.
         columns: its scores.
         rows: its systems, in the paper's order.
-        scales: by name, "paper" and "small".
+        scales: by name, "paper" first and "small" last.
         experiment: of its configurations.
         attempt: trains and evaluates one row with one seed for as long as it may.
     """

@@ -130,8 +130,7 @@ def test_the_screen_says_once_what_all_rows_share(made_up, tmp_path):
     assert "star" in screen(made_up, tmp_path)
 
 
-@pytest.mark.parametrize("name", TABLES)
-@pytest.mark.parametrize("scale", ["paper", "small"])
+@pytest.mark.parametrize(("name", "scale"), [(name, scale) for name in TABLES for scale in find_table(name).scales])
 def test_a_table_is_readable_at_80_columns(name, scale, tmp_path):
     table = find_table(name)
     for row in table.rows:

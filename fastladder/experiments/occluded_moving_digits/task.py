@@ -12,10 +12,13 @@ from fastladder.experiments.schedules import HalvingSchedule, ReplayedSchedule
 from fastladder.experiments.task import Task
 from fastladder.models import (
     RLadder,
+    rladder_medium_digits,
     rladder_occluded_digits,
     rladder_small_digits,
+    static_medium_digits,
     static_occluded_digits,
     static_small_digits,
+    temporal_medium_digits,
     temporal_occluded_digits,
     temporal_small_digits,
 )
@@ -25,6 +28,9 @@ NETWORKS: dict[str, Callable[..., Any]] = {
     "small": rladder_small_digits,
     "small_static": static_small_digits,
     "small_temporal": temporal_small_digits,
+    "medium": rladder_medium_digits,
+    "medium_static": static_medium_digits,
+    "medium_temporal": temporal_medium_digits,
     "table5": rladder_occluded_digits,
     "table6": temporal_occluded_digits,
     "table7": static_occluded_digits,
@@ -39,7 +45,7 @@ class MovingDigitsTask(Task):
 
     Args:
         network: the levels, by their name in `NETWORKS`.
-        widths: arguments of the small ones: low, high, units.
+        widths: arguments of the small and the medium ones: low, high, units.
         frame_size: height and width of a frame.
         frames: in a sequence.
         alignment: as in `fastladder.models.RLadder`.
@@ -61,7 +67,17 @@ class MovingDigitsTask(Task):
 
     def __init__(
         self,
-        network: Literal["small", "small_static", "small_temporal", "table5", "table6", "table7"] = "small",
+        network: Literal[
+            "small",
+            "small_static",
+            "small_temporal",
+            "medium",
+            "medium_static",
+            "medium_temporal",
+            "table5",
+            "table6",
+            "table7",
+        ] = "small",
         widths: dict[str, int] | None = None,
         frame_size: int = SMALL.frame_size,
         frames: int = SMALL.frames,

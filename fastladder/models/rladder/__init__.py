@@ -2,12 +2,15 @@
 
 from fastladder.models.rladder.network import RLadder, RLadderOutput, RLadderState, RowState
 from fastladder.models.rladder.recipes import (
+    rladder_medium_digits,
     rladder_music,
     rladder_occluded_digits,
     rladder_small_digits,
     rtagger_textures,
+    static_medium_digits,
     static_occluded_digits,
     static_small_digits,
+    temporal_medium_digits,
     temporal_occluded_digits,
     temporal_small_digits,
 )
@@ -47,12 +50,15 @@ __all__ = [
     "RLadderOutput",
     "RLadderState",
     "RowState",
+    "rladder_medium_digits",
     "rladder_music",
     "rladder_occluded_digits",
     "rladder_small_digits",
     "rtagger_textures",
+    "static_medium_digits",
     "static_occluded_digits",
     "static_small_digits",
+    "temporal_medium_digits",
     "temporal_occluded_digits",
     "temporal_small_digits",
 ]

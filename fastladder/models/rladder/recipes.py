@@ -150,3 +150,47 @@ def static_small_digits(low: int = 8, high: int = 24, classes: int = 10) -> tupl
         Level(AvgPool(2)),
         Level(Dense(classes)),
     )
+
+
+def rladder_medium_digits(low: int = 8, high: int = 24, units: int = 32, classes: int = 10) -> tuple[Level, ...]:
+    """Between Table 5 and its miniature, the RLadder of Occluded Moving MNIST for two CPU cores: frames (1, 32, 32).
+
+    Below the LSTM is the average over all positions, where Table 5 keeps 4 x 4 of them, so that what a digit is known
+    by does not depend on where it is.
+
+    Args:
+        low: channels at full resolution.
+        high: channels at half resolution; twice as many at a quarter and an eighth.
+        units: of the LSTM on top.
+        classes: of the softmax.
+    """
+    return (
+        Level(ConvLSTM(low, 3), ConvG3(3, output_scale=0.1)),
+        Level(Conv(low, 3), ConvG3(3)),
+        Level(MaxPool(2), ConvG3(4)),
+        Level(ConvLSTM(high, 3), ConvG3(3)),
+        Level(Conv(high, 3), ConvG3(3)),
+        Level(MaxPool(2), ConvG3(4)),
+        Level(Conv(2 * high, 3), ConvG3(3)),
+        Level(MaxPool(2), ConvG3(4)),
+        Level(Conv(2 * high, 3), ConvG3(3)),
+        Level(AvgPool(4), G1()),
+        Level(LSTM(units), G1()),
+        Level(Dense(classes)),
+    )
+
+
+def temporal_medium_digits(low: int = 8, high: int = 24, units: int = 32, classes: int = 10) -> tuple[Level, ...]:
+    """The temporal baseline beside `rladder_medium_digits`, with its arguments."""
+    return (*static_medium_digits(low, high, classes)[:-1], Level(LSTM(units)), Level(Dense(classes)))
+
+
+def static_medium_digits(low: int = 8, high: int = 24, classes: int = 10) -> tuple[Level, ...]:
+    """The static classifier beside `rladder_medium_digits`: its encoder without recurrent rows, as Table 7 is of 5."""
+    return (
+        *static_small_digits(low, high)[:5],
+        Level(MaxPool(2)),
+        Level(Conv(2 * high, 3)),
+        Level(AvgPool(4)),
+        Level(Dense(classes)),
+    )

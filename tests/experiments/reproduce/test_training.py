@@ -1,12 +1,16 @@
 """`fastladder reproduce` trains every row, evaluates it and reports it."""
 
+from dataclasses import replace
+
 import pytest
 from lightning.pytorch import Trainer
 
 from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
+from fastladder.experiments.tables import Scale
 from fastladder.models import RLadder
 from tests.experiments.command import evaluate_and_load
-from tests.experiments.reproduce.tiny import SHARED, numbers
+from tests.experiments.reproduce import tiny
+from tests.experiments.reproduce.tiny import SHARED, TINY, numbers
 
 
 def test_both_runs_of_a_row_can_be_evaluated_and_loaded(unbroken):
@@ -39,6 +43,18 @@ def test_the_replay_learns_from_train_and_validation_set(unbroken):
     assert len(replayed.digits.train) == len(searched.digits.train) + len(searched.digits.valid)
     replayed.setup("test")
     assert unbroken.result()["data"] == replayed.fingerprints()
+
+
+def test_a_row_whose_learning_rate_falls_linearly_is_trained_once(reproduce, monkeypatch):
+    linear = {**SHARED, "model": {"learning_rate": 0.1, "schedule": "linear"}}
+    monkeypatch.setattr(tiny, "TINY", replace(TINY, scales={"small": Scale("Linear.", linear)}))
+    assert reproduce("--row=full") == 0
+    history = reproduce.run("").history()
+    assert reproduce.result()["steps"] == 2 * len(history) == 2 * 3
+    assert "valid/cost" in history[0]
+    rates = reproduce.result()["learning_rates"]
+    assert rates == sorted(rates, reverse=True)
+    assert not reproduce.run("search").path.exists()
 
 
 def test_the_report_and_the_screen_show_it(reproduce, capsys):

@@ -1,7 +1,7 @@
 """A table in miniature, and what its tests share."""
 
 from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
-from fastladder.experiments.occluded_moving_digits.tables import ERROR, PREDICTION, search_and_replay
+from fastladder.experiments.occluded_moving_digits.tables import ERROR, PREDICTION, train_by_schedule
 from fastladder.experiments.tables import Row, Scale, Table
 from tests.experiments.command import Command
 
@@ -28,7 +28,7 @@ TINY = Table(
     rows=(Row("full", "All of it"), Row("encoder", "Encoder only")),
     scales={"small": Scale("Hardly anything.", SHARED, {"encoder": {"model": {"decoder": False}}})},
     experiment=MOVING_DIGITS,
-    attempt=search_and_replay,
+    attempt=train_by_schedule,
 )
 
 

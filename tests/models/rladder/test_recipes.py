@@ -5,12 +5,15 @@ import torch
 
 from fastladder.models import (
     RLadder,
+    rladder_medium_digits,
     rladder_music,
     rladder_occluded_digits,
     rladder_small_digits,
     rtagger_textures,
+    static_medium_digits,
     static_occluded_digits,
     static_small_digits,
+    temporal_medium_digits,
     temporal_occluded_digits,
     temporal_small_digits,
 )
@@ -155,6 +158,33 @@ def test_baselines_of_small_digits_take_their_sizes():
     network = RLadder(temporal_small_digits(2, 3, units=5, classes=4), (1, 20, 20), decoder=False)
     assert network.shapes[1:] == [(2, 20, 20), (2, 10, 10), (3, 10, 10), (3, 5, 5), (6, 5, 5), (6, 2, 2), (5,), (4,)]
     assert RLadder(static_small_digits(2, 3, classes=4), (1, 20, 20), decoder=False).shapes[-1] == (4,)
+
+
+def test_medium_digits_see_the_average_of_all_positions():
+    network = RLadder(rladder_medium_digits(low=2, high=3, units=5, classes=4), (1, 32, 32))
+    sizes = [(1, 32), *[(2, 32)] * 2, (2, 16), *[(3, 16)] * 2, (3, 8), (6, 8), (6, 4), (6, 4), (6, 1)]
+    assert network.shapes == [*[(c, n, n) for c, n in sizes], (5,), (4,)]
+    assert network.recurrent == [1, 4, 11]
+    output = network(torch.rand(2, 2, 1, 32, 32))
+    assert output.prediction.shape == (2, 2, 1, 32, 32)
+    torch.autograd.backward(output[:2], [torch.randn_like(y) for y in output[:2]])
+    assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+@pytest.mark.parametrize(
+    ("levels", "frames", "recurrent"), [(static_medium_digits, 1, []), (temporal_medium_digits, 5, [9])]
+)
+def test_baselines_have_the_convolutions_of_medium_digits(levels, frames, recurrent):
+    network = RLadder(levels(low=2, high=3), (1, 32, 32), steps=frames, decoder=False)
+    beside = RLadder(rladder_medium_digits(low=2, high=3), (1, 32, 32))
+    ours, theirs = (
+        [shape[0] for name, shape in weights(encoder).items() if "convolution" in name]
+        for encoder in (network.encoder, beside.encoder)
+    )
+    assert ours == theirs == [2, 3, 6, 6]
+    assert network.shapes[8:] == [(6, 1, 1), *([(32,)] if recurrent else []), (10,)]
+    assert network.recurrent == recurrent
+    assert_classifies(network, torch.rand(2, frames, 1, 32, 32))
 
 
 def test_rladder_music():
