@@ -1,9 +1,10 @@
-"""Data: digits from several sources, what is made of them, and shapes. Imports neither models nor operators."""
+"""Data: digits and what is made of them, shapes, and music. Imports neither models nor operators."""
 
 from fastladder.data.dataset import UNLABELLED, MovingDigitSequence, OccludedMovingDigits, OptimalReconstructions
 from fastladder.data.digits import Digits, Splits, balanced_draw, bundled_digits, split_digits
 from fastladder.data.grouped import GroupedImages, GroupedSplits
 from fastladder.data.idx import DataError, read_idx
+from fastladder.data.midi import read_midi, read_midi_folder, write_midi
 from fastladder.data.mnist_files import mnist, mnist_splits
 from fastladder.data.moving import (
     PAPER,
@@ -16,11 +17,17 @@ from fastladder.data.moving import (
     render,
     trajectories,
 )
+from fastladder.data.piano_rolls import KEYS, LOWEST, PianoRolls, PianoRollSplits
+from fastladder.data.polymusic import polymusic, read_polymusic
 from fastladder.data.shapes import INVERTED, SQUARE, TRIANGLE, draw_shapes, shapes
+from fastladder.data.sound import synthesize, write_wav
 from fastladder.data.textures import enlarged, texture_bank, texture_splits, textured_digits
+from fastladder.data.tunes import made_up_tunes
 
 __all__ = [
     "INVERTED",
+    "KEYS",
+    "LOWEST",
     "PAPER",
     "SMALL",
     "SQUARE",
@@ -35,22 +42,32 @@ __all__ = [
     "MovingDigits",
     "OccludedMovingDigits",
     "OptimalReconstructions",
+    "PianoRollSplits",
+    "PianoRolls",
     "Splits",
     "balanced_draw",
     "bundled_digits",
     "coverage",
     "draw_shapes",
     "enlarged",
+    "made_up_tunes",
     "mnist",
     "mnist_splits",
     "occlude",
     "optimal_reconstruction",
+    "polymusic",
     "read_idx",
+    "read_midi",
+    "read_midi_folder",
+    "read_polymusic",
     "render",
     "shapes",
     "split_digits",
+    "synthesize",
     "texture_bank",
     "texture_splits",
     "textured_digits",
     "trajectories",
+    "write_midi",
+    "write_wav",
 ]
