@@ -82,4 +82,16 @@ STABLE_TORCH_LIBRARY(fastladder, library) {
   library.def(
       "group_mixture_nll_bernoulli_backward(Tensor? grad_nll, Tensor? grad_mask, Tensor target, Tensor logits,"
       " Tensor mask_logits) -> (Tensor, Tensor, Tensor)");
+
+  library.def("tanh_moments(Tensor mean, Tensor var) -> (Tensor, Tensor)");
+  library.def(
+      "tanh_moments_backward(Tensor? grad_mean, Tensor? grad_var, Tensor mean, Tensor var) -> (Tensor, Tensor)");
+
+  library.def("sigmoid_moments(Tensor mean, Tensor var) -> (Tensor, Tensor)");
+  library.def(
+      "sigmoid_moments_backward(Tensor? grad_mean, Tensor? grad_var, Tensor mean, Tensor var) -> (Tensor, Tensor)");
+
+  library.def("relu_moments(Tensor mean, Tensor var) -> (Tensor, Tensor)");
+  library.def(
+      "relu_moments_backward(Tensor? grad_mean, Tensor? grad_var, Tensor mean, Tensor var) -> (Tensor, Tensor)");
 }

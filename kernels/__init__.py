@@ -10,11 +10,11 @@ On a CPU the kernels run under Triton's interpreter (TRITON_INTERPRET=1).
 
 import torch
 
-from fastladder.kernels import gated_combine, gated_combine_g3, grouping, lstm_gates, lstm_sequence
+from fastladder.kernels import gated_combine, gated_combine_g3, grouping, lstm_gates, lstm_sequence, moments
 from fastladder.ops import registration
 
 NAMESPACE = "fastladder_triton"
-FAMILIES = (lstm_gates, lstm_sequence, gated_combine, gated_combine_g3, grouping)
+FAMILIES = (lstm_gates, lstm_sequence, gated_combine, gated_combine_g3, grouping, moments)
 
 # Library.impl costs a third of a call through torch.library.custom_op.
 _library = torch.library.Library(NAMESPACE, "DEF")

@@ -5,8 +5,10 @@
 
 #ifdef __CUDACC__
 #define FASTLADDER_FORMULA __host__ __device__ __forceinline__
+#define FASTLADDER_UNROLL _Pragma("unroll")
 #else
 #define FASTLADDER_FORMULA inline __attribute__((always_inline))
+#define FASTLADDER_UNROLL
 #endif
 
 namespace fastladder {
@@ -41,6 +43,13 @@ FASTLADDER_FORMULA float exponential(float x) {
 FASTLADDER_FORMULA double exponential(double x) { return ::exp(x); }
 FASTLADDER_FORMULA float logarithm(float x) { return ::logf(x); }
 FASTLADDER_FORMULA double logarithm(double x) { return ::log(x); }
+
+FASTLADDER_FORMULA float inverse_root(float x) { return 1.0f / ::sqrtf(x); }
+FASTLADDER_FORMULA double inverse_root(double x) { return 1.0 / ::sqrt(x); }
+FASTLADDER_FORMULA float error_function(float x) { return ::erff(x); }
+FASTLADDER_FORMULA double error_function(double x) { return ::erf(x); }
+FASTLADDER_FORMULA float complementary_error_function(float x) { return ::erfcf(x); }
+FASTLADDER_FORMULA double complementary_error_function(double x) { return ::erfc(x); }
 
 // Returns a where either is NaN, so that a running maximum that begins as a number ignores NaN.
 FASTLADDER_FORMULA float maximum(float a, float b) { return b > a ? b : a; }

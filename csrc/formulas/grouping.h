@@ -19,12 +19,6 @@
 
 #include "formulas/activations.h"
 
-#ifdef __CUDACC__
-#define FASTLADDER_UNROLL _Pragma("unroll")
-#else
-#define FASTLADDER_UNROLL
-#endif
-
 namespace fastladder {
 
 constexpr int most_groups = 32;

@@ -25,4 +25,19 @@ auto dispatch(const Tensor& leader, Run run) {
 template <class Engine, class T>
 constexpr bool widens = std::is_same_v<T, Half> && !Engine::takes_float16;
 
+// The type of arithmetic and of the tensors that a kernel sees: an engine without kernels for float16 computes in
+// float32.
+template <class Engine, class T>
+using Computed = std::conditional_t<widens<Engine, T>, float, T>;
+
+template <class Engine, class T>
+void widen(Tensor& tensor) {
+  if constexpr (widens<Engine, T>) tensor = torch::stable::to(tensor, ScalarType::Float);
+}
+
+template <class Engine, class T>
+void narrow(Tensor& tensor) {
+  if constexpr (widens<Engine, T>) tensor = torch::stable::to(tensor, ScalarType::Half);
+}
+
 }  // namespace fastladder

@@ -135,19 +135,4 @@ void set_cotangents(GroupingProblem<T>& problem, GroupingCotangents& given, cons
   }
 }
 
-// The type of arithmetic and of the tensors that a kernel sees: an engine without kernels for float16 computes in
-// float32.
-template <class Engine, class T>
-using Computed = std::conditional_t<widens<Engine, T>, float, T>;
-
-template <class Engine, class T>
-void widen(Tensor& tensor) {
-  if constexpr (widens<Engine, T>) tensor = torch::stable::to(tensor, ScalarType::Float);
-}
-
-template <class Engine, class T>
-void narrow(Tensor& tensor) {
-  if constexpr (widens<Engine, T>) tensor = torch::stable::to(tensor, ScalarType::Half);
-}
-
 }  // namespace fastladder

@@ -227,6 +227,10 @@ def group_mixture_nll_bernoulli() -> Row:
     return Row("group_mixture_nll_bernoulli", arguments, outputs=2, keeps_layout=False)
 
 
+def moments(operator: str) -> Row:
+    return Row(operator, {"mean": activation(), "var": activation(values=torch.exp)}, outputs=2)
+
+
 NORMS = ("none", "layer", "batch")
 ROWS = [
     *(lstm_gates(norm, 1, affine=False) for norm in NORMS),
@@ -243,6 +247,7 @@ ROWS = [
     group_evidence_bernoulli(features=True),
     group_mixture_nll(),
     group_mixture_nll_bernoulli(),
+    *(moments(operator) for operator in ("tanh_moments", "sigmoid_moments", "relu_moments")),
 ]
 # The operators with recurrent states once more, where these are float32 beside bfloat16 activations.
 MIXED_ROWS = [

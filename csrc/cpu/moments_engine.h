@@ -1,0 +1,56 @@
+// The engine of CPU tensors for the family moments: one pass over the elements, a vector at a time.
+#pragma once
+
+#include "cpu/lanes.h"
+#include "cpu/threads.h"
+#include "operators/moments.h"
+
+namespace fastladder {
+
+// `count` elements from `first` on; the lanes of a vector where they are whole.
+template <class Formula, bool is_backward, bool whole, class T>
+FASTLADDER_INLINE void run_moments_lanes(const MomentsProblem<T>& problem, int64_t first, int64_t count) {
+  using Vector = Lanes<Compute<T>>;
+  const auto fetch = [&](const T* tensor) __attribute__((always_inline)) {
+    if (!tensor) return Vector(Compute<T>(0));
+    if constexpr (whole) return load(tensor + first);
+    return load(tensor + first, count);
+  };
+  const auto write = [&](T* tensor, Vector numbers) __attribute__((always_inline)) {
+    if constexpr (whole) return store(tensor + first, numbers);
+    store(tensor + first, numbers, count);
+  };
+  const Vector mean = fetch(problem.mean), variance = fetch(problem.variance);
+  Moments<Vector> results;
+  if constexpr (is_backward)
+    results = Formula::backward(
+        mean, variance, Moments<Vector>{fetch(problem.gradient_mean), fetch(problem.gradient_variance)});
+  else
+    results = Formula::forward(mean, variance);
+  write(problem.out_mean, results.mean);
+  write(problem.out_variance, results.variance);
+}
+
+template <class Formula, bool is_backward, class T>
+FASTLADDER_INLINE void run_moments_elements(const MomentsProblem<T> problem, int64_t begin, int64_t end) {
+  constexpr int64_t lanes = Lanes<Compute<T>>::count;
+  for (; begin + lanes <= end; begin += lanes) run_moments_lanes<Formula, is_backward, true>(problem, begin, lanes);
+  if (begin < end) run_moments_lanes<Formula, is_backward, false>(problem, begin, end - begin);
+}
+
+struct CpuMomentsEngine {
+  static constexpr bool takes_float64 = true;
+  static constexpr bool takes_float16 = false;  // no CPU computes in it, so it is not worth a kernel
+
+  template <class Formula, bool is_backward, class T>
+  static void run(const Tensor&, const MomentsProblem<T>& problem) {
+    constexpr int64_t unit = 64;  // elements, so that threads begin where vectors and cache lines do
+    const int64_t units = (problem.elements + unit - 1) / unit;
+    parallel_for(0, units, grain_of(4 * unit), [&](int64_t begin, int64_t end) {
+      run_widest<run_moments_elements<Formula, is_backward, T>>(
+          problem, begin * unit, std::min(problem.elements, end * unit));
+    });
+  }
+};
+
+}  // namespace fastladder
