@@ -32,12 +32,12 @@ def at_least(x, least):
 @triton.jit
 def tanh_term(mean, var, weight: tl.constexpr, scale: tl.constexpr):
     """Of one erf: its part of the mean, and of the first three derivatives of the mean by the input's mean."""
-    by_mean = scale / tl.sqrt(1.0 + 2.0 * scale * scale * at_least(var, 0.0))
+    by_mean = 1.0 / tl.sqrt(1.0 + at_least(var, 0.0) * (2.0 * scale * scale)) * scale
     u = by_mean * mean
-    slope = weight * TWO_BY_ROOT_PI * by_mean * tl.exp(-u * u)
+    slope = by_mean * tl.exp(-u * u) * (weight * TWO_BY_ROOT_PI)
     curvature = -2.0 * by_mean * (u * slope)
     bend = 2.0 * by_mean * by_mean * ((2.0 * u * u - 1.0) * slope)
-    return weight * tl.erf(u), slope, curvature, bend
+    return tl.erf(u) * weight, slope, curvature, bend
 
 
 @triton.jit
@@ -70,7 +70,7 @@ def normal(mean, var):
     inverse = 1.0 / tl.sqrt(bounded)
     r = mean * inverse
     r = tl.where(r > FARTHEST, FARTHEST, tl.where(r < -FARTHEST, -FARTHEST, r))
-    density = BY_ROOT_TWO_PI * tl.exp(-0.5 * r * r)
+    density = tl.exp(-0.5 * r * r) * BY_ROOT_TWO_PI
     tail = upper_tail(tl.abs(r))
     return (
         inverse,
@@ -85,7 +85,7 @@ def normal(mean, var):
 @triton.jit
 def upper_tail(h):
     """1 - Phi(h) for h >= 0, within 2e-7 of it, by a fit in t = 1 / (1 + x / 2) (Press et al., Numerical Recipes)."""
-    x = ROOT_HALF * h
+    x = h * ROOT_HALF
     t = 1.0 / (1.0 + 0.5 * x)
     p = 0.17087277 * t - 0.82215223
     p = p * t + 1.48851587
@@ -117,13 +117,13 @@ def relu_backward(mean, var, grad_mean, grad_var):
     )
 
 
-@triton.jit(do_not_specialize=["elements"])
-def moments_kernel(
+@triton.jit
+def gaussian_moments_kernel(
     mean,  # (N, C, *S)
     var,  # (N, C, *S)
     out_mean,  # (N, C, *S)
     out_var,  # (N, C, *S)
-    elements,  # of each
+    elements,  # of each; where 16 divides it, the masks below let whole vectors through
     function: tl.constexpr,
     block: tl.constexpr,
 ):
@@ -141,15 +141,15 @@ def moments_kernel(
     tl.store(out_var + at, s.to(out_var.dtype.element_ty), there)
 
 
-@triton.jit(do_not_specialize=["elements"])
-def moments_backward_kernel(
+@triton.jit
+def gaussian_moments_backward_kernel(
     grad_mean,  # (N, C, *S), or None
     grad_var,  # (N, C, *S), or None
     mean,  # (N, C, *S)
     var,  # (N, C, *S)
     out_mean,  # (N, C, *S), the gradient of mean
     out_var,  # (N, C, *S), the gradient of var
-    elements,  # of each
+    elements,  # of each; where 16 divides it, the masks below let whole vectors through
     function: tl.constexpr,
     block: tl.constexpr,
 ):
@@ -177,7 +177,7 @@ def forward_of(function: tl.constexpr) -> Callable[[Tensor, Tensor], tuple[Tenso
     def moments(mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance, each (N, C, *S)."""
         outputs = [empty_like_layout(mean, mean.shape[1]) for _ in range(2)]
-        run(moments_kernel, [*in_layout_of(mean, mean, var), *outputs], function)
+        run(gaussian_moments_kernel, [*in_layout_of(mean, mean, var), *outputs], function)
         return outputs[0], outputs[1]
 
     return moments
@@ -189,7 +189,7 @@ def backward_of(function: tl.constexpr) -> Callable[..., tuple[Tensor, Tensor]]:
     ) -> tuple[Tensor, Tensor]:
         """Gradients of mean and var, each (N, C, *S)."""
         outputs = [empty_like_layout(mean, mean.shape[1]) for _ in range(2)]
-        run(moments_backward_kernel, [*in_layout_of(mean, grad_mean, grad_var, mean, var), *outputs], function)
+        run(gaussian_moments_backward_kernel, [*in_layout_of(mean, grad_mean, grad_var, mean, var), *outputs], function)
         return outputs[0], outputs[1]
 
     return moments_backward

@@ -27,6 +27,7 @@ from tests.ops.contract import (
     ladder_combine,
     lstm_gates,
     lstm_sequence,
+    moments,
 )
 
 # Rounding of the result, and of sums in another order in float32.
@@ -151,16 +152,22 @@ def test_squashed_gate(norm: str) -> None:
     check(row, row.inputs((3, 5, 5, 7)))
 
 
-WITHOUT_NORM = [combine_g3(), ladder_combine(), ladder_combine(squash_gate=True)]
+MOMENTS = [moments(operator) for operator in ("tanh_moments", "sigmoid_moments", "relu_moments")]
+WITHOUT_NORM = [combine_g3(), ladder_combine(), ladder_combine(squash_gate=True), *MOMENTS]
 
 
 @every_layout
 @pytest.mark.parametrize("shape", [(3, 5, 5, 7), (3, 5), (2, 2, 18, 31), (0, 3, 5)])
-@pytest.mark.parametrize(
-    "row", [combine_g3(), ladder_combine(), ladder_combine(squash_gate=True)], ids=lambda r: r.name
-)
+@pytest.mark.parametrize("row", WITHOUT_NORM, ids=lambda row: row.name)
 def test_operators_without_a_norm(row: Row, shape: tuple[int, ...], layout: str) -> None:
     check(row, row.inputs(shape, layout=layout))
+
+
+@pytest.mark.parametrize("row", MOMENTS, ids=lambda row: row.name)
+@pytest.mark.parametrize("unused", [0, 1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_moments_with_an_unused_output(row: Row, dtype: torch.dtype, unused: int) -> None:
+    check(row, row.inputs((3, 5, 5, 19), dtype=dtype), unused)
 
 
 GAUSSIAN = [

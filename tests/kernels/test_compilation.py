@@ -39,6 +39,8 @@ KERNELS = {
     "evidence_backward_kernel",
     "mixture_kernel",
     "mixture_backward_kernel",
+    "gaussian_moments_kernel",
+    "gaussian_moments_backward_kernel",
 }
 # Their threads have registers for four elements only: 16 bytes in float32, 8 in the narrow dtypes.
 CROWDED_KERNELS = {
@@ -132,6 +134,9 @@ def run_all_operators(
     operators.group_mixture_nll_backward(nll, group, *tensors, variance)
     operators.group_mixture_nll_bernoulli(*tensors)
     operators.group_mixture_nll_bernoulli_backward(nll, group, *tensors)
+    for name in ("tanh_moments", "sigmoid_moments", "relu_moments"):
+        getattr(operators, name)(cell, cell)
+        getattr(operators, f"{name}_backward")(cell, cell, cell, cell)
 
 
 def compile_for(launch: Launch, architecture: int) -> dict[str, Any]:
