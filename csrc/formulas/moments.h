@@ -11,13 +11,10 @@ struct Moments {
   V mean, variance;
 };
 
-// tanh(x) as the sum over i of tanh_weights[i] * erf(tanh_scales[i] * x), nearly.
-constexpr int tanh_terms = 3;
-constexpr double tanh_weights[tanh_terms] = {0.20753, 0.20625, 0.58622};
-constexpr double tanh_scales[tanh_terms] = {1.32564, 0.53658, 0.85322};
 constexpr double two_by_root_pi = 1.1283791670955126, root_half = 0.7071067811865476;
 constexpr double by_root_two_pi = 0.3989422804014327;
 
+// tanh(x) is the sum over i of weights[i] * erf(scales[i] * x), nearly.
 struct TanhMoments {
   // What both passes compute: the mean, and the sums over terms of its derivatives by the input's mean.
   template <class V>
@@ -28,14 +25,15 @@ struct TanhMoments {
 
   template <class V>
   FASTLADDER_FORMULA static Sums<V> add_up(V mean, V variance) {
+    constexpr double weights[] = {0.20753, 0.20625, 0.58622}, scales[] = {1.32564, 0.53658, 0.85322};
     Sums<V> sums{V(0), V(0), V(0), V(0)};
     const V bounded = maximum(variance, V(0));
     FASTLADDER_UNROLL
-    for (int i = 0; i < tanh_terms; ++i) {
-      const V inverse = inverse_root(V(1) + V(2 * tanh_scales[i] * tanh_scales[i]) * bounded);
-      const V by_mean = V(tanh_scales[i]) * inverse, u = by_mean * mean;
-      const V slope = V(tanh_weights[i] * two_by_root_pi) * by_mean * exponential(V(0) - u * u);
-      sums.expected = sums.expected + V(tanh_weights[i]) * error_function(u);
+    for (int i = 0; i < 3; ++i) {
+      const V inverse = inverse_root(V(1) + V(2 * scales[i] * scales[i]) * bounded);
+      const V by_mean = V(scales[i]) * inverse, u = by_mean * mean;
+      const V slope = V(weights[i] * two_by_root_pi) * by_mean * exponential(V(0) - u * u);
+      sums.expected = sums.expected + V(weights[i]) * error_function(u);
       sums.slope = sums.slope + slope;
       sums.curvature = sums.curvature - V(2) * by_mean * (u * slope);
       sums.bend = sums.bend + V(2) * by_mean * by_mean * ((V(2) * u * u - V(1)) * slope);

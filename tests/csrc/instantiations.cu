@@ -2,6 +2,7 @@
 #include "cuda/channel_gradients.cuh"
 #include "cuda/column_statistics.cuh"
 #include "cuda/grouping_kernel.cuh"
+#include "cuda/moments_engine.cuh"
 #include "cuda/norm_sums.cuh"
 #include "cuda/pixel_gradients.cuh"
 #include "cuda/preactivation_forward.cuh"
@@ -38,5 +39,9 @@ template __global__ void group_kernel<GaussianMixture, true, 4, 4>(const __grid_
 template __global__ void group_kernel<BernoulliMixture, true, 4, 8>(const __grid_constant__ GroupCall<BFloat16>);
 template __global__ void group_kernel<BernoulliMixture, true, 8, 2>(const __grid_constant__ GroupCall<float>);
 template __global__ void group_kernel<BernoulliMixture, false, 4, 8>(const __grid_constant__ GroupCall<Half>);
+
+template __global__ void moments_kernel<TanhMoments, true, 4>(const __grid_constant__ MomentsProblem<float>);
+template __global__ void moments_kernel<ReluMoments, true, 8>(const __grid_constant__ MomentsProblem<BFloat16>);
+template __global__ void moments_kernel<SigmoidMoments, false, 8>(const __grid_constant__ MomentsProblem<Half>);
 
 }  // namespace fastladder
