@@ -21,10 +21,10 @@ FASTLADDER_INLINE void run_moments_lanes(const MomentsProblem<T>& problem, int64
     store(tensor + first, numbers, count);
   };
   const Vector mean = fetch(problem.mean), variance = fetch(problem.variance);
-  Moments<Vector> results;
+  MeanAndVariance<Vector> results;
   if constexpr (is_backward)
     results = Formula::backward(
-        mean, variance, Moments<Vector>{fetch(problem.gradient_mean), fetch(problem.gradient_variance)});
+        mean, variance, MeanAndVariance<Vector>{fetch(problem.gradient_mean), fetch(problem.gradient_variance)});
   else
     results = Formula::forward(mean, variance);
   write(problem.out_mean, results.mean);

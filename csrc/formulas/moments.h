@@ -7,7 +7,7 @@
 namespace fastladder {
 
 template <class V>
-struct Moments {
+struct MeanAndVariance {
   V mean, variance;
 };
 
@@ -47,14 +47,14 @@ struct TanhMoments {
   }
 
   template <class V>
-  FASTLADDER_FORMULA static Moments<V> forward(V mean, V variance) {
+  FASTLADDER_FORMULA static MeanAndVariance<V> forward(V mean, V variance) {
     const Sums<V> sums = add_up(mean, variance);
     return {sums.expected, maximum(variance_of(sums), V(0))};
   }
 
   // A Gaussian spreads as heat does: the derivative by the variance is half the second one by the mean.
   template <class V>
-  FASTLADDER_FORMULA static Moments<V> backward(V mean, V variance, Moments<V> gradient) {
+  FASTLADDER_FORMULA static MeanAndVariance<V> backward(V mean, V variance, MeanAndVariance<V> gradient) {
     const Sums<V> sums = add_up(mean, variance);
     const V of_variance = where_positive(variance_of(sums), gradient.variance, V(0));
     const V of_expected = gradient.mean - V(2) * of_variance * sums.expected;
@@ -67,14 +67,14 @@ struct TanhMoments {
 // sigmoid(x) = (1 + tanh(x / 2)) / 2.
 struct SigmoidMoments {
   template <class V>
-  FASTLADDER_FORMULA static Moments<V> forward(V mean, V variance) {
-    const Moments<V> of_tanh = TanhMoments::forward(V(0.5f) * mean, V(0.25f) * variance);
+  FASTLADDER_FORMULA static MeanAndVariance<V> forward(V mean, V variance) {
+    const MeanAndVariance<V> of_tanh = TanhMoments::forward(V(0.5f) * mean, V(0.25f) * variance);
     return {V(0.5f) + V(0.5f) * of_tanh.mean, V(0.25f) * of_tanh.variance};
   }
   template <class V>
-  FASTLADDER_FORMULA static Moments<V> backward(V mean, V variance, Moments<V> gradient) {
-    const Moments<V> of_tanh{V(0.5f) * gradient.mean, V(0.25f) * gradient.variance};
-    const Moments<V> inner = TanhMoments::backward(V(0.5f) * mean, V(0.25f) * variance, of_tanh);
+  FASTLADDER_FORMULA static MeanAndVariance<V> backward(V mean, V variance, MeanAndVariance<V> gradient) {
+    const MeanAndVariance<V> of_tanh{V(0.5f) * gradient.mean, V(0.25f) * gradient.variance};
+    const MeanAndVariance<V> inner = TanhMoments::backward(V(0.5f) * mean, V(0.25f) * variance, of_tanh);
     return {V(0.5f) * inner.mean, V(0.25f) * inner.variance};
   }
 };
@@ -112,14 +112,14 @@ struct ReluMoments {
   }
 
   template <class V>
-  FASTLADDER_FORMULA static Moments<V> forward(V mean, V variance) {
+  FASTLADDER_FORMULA static MeanAndVariance<V> forward(V mean, V variance) {
     const Normal<V> x = standardize(mean, variance);
     return {mean_of(x, mean), maximum(variance, V(0)) * maximum(variance_of(x), V(0))};
   }
 
   // dE/dm = Phi, dE/dv = phi / (2 s), dV/dm = 2 E (1 - Phi), dV/dv = Phi - E phi / s.
   template <class V>
-  FASTLADDER_FORMULA static Moments<V> backward(V mean, V variance, Moments<V> gradient) {
+  FASTLADDER_FORMULA static MeanAndVariance<V> backward(V mean, V variance, MeanAndVariance<V> gradient) {
     const Normal<V> x = standardize(mean, variance);
     const V expected = mean_of(x, mean), by_deviation = x.density * x.inverse;
     const V of_mean = where_positive(variance, V(0.5f) * by_deviation, V(0));

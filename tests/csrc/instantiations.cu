@@ -2,7 +2,7 @@
 #include "cuda/channel_gradients.cuh"
 #include "cuda/column_statistics.cuh"
 #include "cuda/grouping_kernel.cuh"
-#include "cuda/moments_engine.cuh"
+#include "cuda/moments_kernel.cuh"
 #include "cuda/norm_sums.cuh"
 #include "cuda/pixel_gradients.cuh"
 #include "cuda/preactivation_forward.cuh"
