@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fastladder.data.idx import DataError
-from fastladder.data.piano_rolls import KEYS, LOWEST, PianoRolls, check_roll
+from fastladder.data.piano_rolls import KEYS, LOWEST, PianoRolls, check_note, check_roll
 
 FRAMES = {"quarter": 1.0, "eighth": 0.5, "sixteenth": 0.25}  # how many quarter notes a time step lasts
 DRUMS = 9  # the channel of percussion, whose notes are no pitches
@@ -146,11 +146,7 @@ def notes_of_track(track: Any, place: str) -> list[tuple[int, int, int]]:
         now += message.time
         if message.type not in ("note_on", "note_off") or message.channel == DRUMS:
             continue
-        if not LOWEST <= message.note < LOWEST + KEYS:
-            raise DataError(
-                f"{place}: got note {message.note} at tick {now}, needs {LOWEST} to {LOWEST + KEYS - 1}, the keys of a "
-                "piano"
-            )
+        check_note(place, message.note, f" at tick {now}")
         voice = (message.channel, message.note)
         if voice in sounding:
             notes.append((message.note - LOWEST, sounding.pop(voice), now))

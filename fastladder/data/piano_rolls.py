@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fastladder.data.idx import DataError
+
 LOWEST = 21  # the MIDI number of the first key, A0
 KEYS = 88  # up to C8, which is 108
 
@@ -58,6 +60,16 @@ class PianoRollSplits(NamedTuple):
     train: PianoRolls
     valid: PianoRolls
     test: PianoRolls
+
+
+def check_note(place: str, note: int, when: str = "") -> None:
+    """Checks that a MIDI number is that of a key of a piano; the message begins with `place`, and has `when` after it.
+
+    Raises:
+        DataError: it is not.
+    """
+    if not LOWEST <= note < LOWEST + KEYS:
+        raise DataError(f"{place}: got note {note}{when}, needs {LOWEST} to {LOWEST + KEYS - 1}, the keys of a piano")
 
 
 def check_roll(name: str, roll: Tensor) -> None:

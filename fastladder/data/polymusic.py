@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fastladder.data.idx import DataError
-from fastladder.data.piano_rolls import KEYS, LOWEST, PianoRolls, PianoRollSplits
+from fastladder.data.piano_rolls import KEYS, LOWEST, PianoRolls, PianoRollSplits, check_note
 
 # What each collection is called, and its files: cell arrays of rolls, and the pickle of the authors.
 COLLECTIONS = {
@@ -136,9 +136,6 @@ def roll_of_numbers(piece: Any, place: str) -> Tensor:
         if not isinstance(notes, list | tuple) or not all(type(note) is int for note in notes):
             raise DataError(f"{place}: step {step}: got {notes!r}, needs a list or tuple of integers")
         for note in notes:
-            if not LOWEST <= note < LOWEST + KEYS:
-                raise DataError(
-                    f"{place}: step {step}: got note {note}, needs {LOWEST} to {LOWEST + KEYS - 1}, the keys of a piano"
-                )
+            check_note(f"{place}: step {step}", note)
             roll[step, note - LOWEST] = 1
     return roll

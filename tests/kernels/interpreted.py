@@ -14,6 +14,7 @@ from torch import Tensor
 import fastladder
 from fastladder import reference
 from tests.ops.contract import (
+    MOMENTS,
     NORMS,
     PARAMETER,
     ROWS,
@@ -27,7 +28,6 @@ from tests.ops.contract import (
     ladder_combine,
     lstm_gates,
     lstm_sequence,
-    moments,
 )
 
 # Rounding of the result, and of sums in another order in float32.
@@ -152,7 +152,6 @@ def test_squashed_gate(norm: str) -> None:
     check(row, row.inputs((3, 5, 5, 7)))
 
 
-MOMENTS = [moments(operator) for operator in ("tanh_moments", "sigmoid_moments", "relu_moments")]
 WITHOUT_NORM = [combine_g3(), ladder_combine(), ladder_combine(squash_gate=True), *MOMENTS]
 
 

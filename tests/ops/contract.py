@@ -231,6 +231,7 @@ def moments(operator: str) -> Row:
     return Row(operator, {"mean": activation(), "var": activation(values=torch.exp)}, outputs=2)
 
 
+MOMENTS = [moments(operator) for operator in ("tanh_moments", "sigmoid_moments", "relu_moments")]
 NORMS = ("none", "layer", "batch")
 ROWS = [
     *(lstm_gates(norm, 1, affine=False) for norm in NORMS),
@@ -247,7 +248,7 @@ ROWS = [
     group_evidence_bernoulli(features=True),
     group_mixture_nll(),
     group_mixture_nll_bernoulli(),
-    *(moments(operator) for operator in ("tanh_moments", "sigmoid_moments", "relu_moments")),
+    *MOMENTS,
 ]
 # The operators with recurrent states once more, where these are float32 beside bfloat16 activations.
 MIXED_ROWS = [
