@@ -19,6 +19,7 @@ from fastladder.data.moving import (
 )
 from fastladder.data.piano_rolls import KEYS, LOWEST, PianoRolls, PianoRollSplits
 from fastladder.data.polymusic import polymusic, read_polymusic
+from fastladder.data.roll_chunks import RollBatch, RollChunks
 from fastladder.data.shapes import INVERTED, SQUARE, TRIANGLE, draw_shapes, shapes
 from fastladder.data.sound import synthesize, write_wav
 from fastladder.data.textures import enlarged, texture_bank, texture_splits, textured_digits
@@ -44,6 +45,8 @@ __all__ = [
     "OptimalReconstructions",
     "PianoRollSplits",
     "PianoRolls",
+    "RollBatch",
+    "RollChunks",
     "Splits",
     "balanced_draw",
     "bundled_digits",
