@@ -1,4 +1,4 @@
-"""Modules to drop into any model: recurrent cells and layers, decoder cells, and TAG around any network."""
+"""Modules to drop into any model: recurrent cells and layers, fast dropout, decoder cells, TAG around any network."""
 
 from fastladder.nn.batch_norm import StepBatchNorm
 from fastladder.nn.batch_statistics import synchronize_batch_norm, update_batch_norm

@@ -112,7 +112,7 @@ class FastDropoutLinear(nn.Module):
             var: shaped like `mean`, of numbers from 0; missing means 0.
 
         Returns:
-            mean and variance, each (N, *, out_features).
+            mean and variance, each (N, *, out_features). Under autocast they have its dtype.
 
         Raises:
             ValueError, TypeError: an argument has a wrong shape, dtype or device; the message names it.

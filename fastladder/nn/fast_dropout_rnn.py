@@ -110,7 +110,7 @@ class FastDropoutRNN(nn.Module):
 
         Returns:
             mean and variance of the last layer's output, each (T, N, directions * hidden_size), batch first where the
-            input is; and those of the final hidden state, shaped like `state`.
+            input is; and those of the final hidden state, shaped like `state`. Under autocast all have its dtype.
 
         Raises:
             ValueError, TypeError: an argument has a wrong shape, dtype or device; the message names it.
@@ -147,7 +147,10 @@ class FastDropoutRNN(nn.Module):
                 output, final = recurrence(mean, var, batch_sizes, initial, reverse=direction == "_reverse")
                 outputs.append(output)
                 finals.append(final)
-            mean, var = (torch.cat(moments, dim=1) for moments in zip(*outputs, strict=True))
+            if len(outputs) == 1:
+                mean, var = outputs[0]
+            else:
+                mean, var = (torch.cat(moments, dim=1) for moments in zip(*outputs, strict=True))
         return (mean, var), (torch.stack([mean for mean, _ in finals]), torch.stack([var for _, var in finals]))
 
     def _check_state(self, state: Any, mean: Tensor) -> Pair | None:
