@@ -1,5 +1,6 @@
 """Data: digits and what is made of them, shapes, and music. Imports neither models nor operators."""
 
+from fastladder.data.chorales import chorales
 from fastladder.data.dataset import UNLABELLED, MovingDigitSequence, OccludedMovingDigits, OptimalReconstructions
 from fastladder.data.digits import Digits, Splits, balanced_draw, bundled_digits, split_digits
 from fastladder.data.grouped import GroupedImages, GroupedSplits
@@ -50,6 +51,7 @@ __all__ = [
     "Splits",
     "balanced_draw",
     "bundled_digits",
+    "chorales",
     "coverage",
     "draw_shapes",
     "enlarged",

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch.utils.data import DataLoader
 
-from fastladder.data import PianoRolls, PianoRollSplits, RollBatch, RollChunks, made_up_tunes, polymusic
+from fastladder.data import PianoRolls, PianoRollSplits, RollBatch, RollChunks, chorales, made_up_tunes, polymusic
 from fastladder.experiments.data import BatchedData
 from fastladder.experiments.seeding import mixed
 
@@ -18,6 +18,8 @@ class MusicData(BatchedData):
         collection: "tunes", which a program makes up, or "jsb", "nottingham", "piano" or "muse", from files of the
             user's; see `fastladder.data.polymusic`.
         batch_size: chunks in a batch to learn from, over all processes, and pieces in a batch to evaluate by.
+        frame: how long a time step is: "own", as in the files, or "quarter" or "eighth"; the latter are of those pieces
+            of "jsb" that the music21 which the user has installed has too, see `fastladder.data.chorales`.
         steps: of a chunk at most.
         join_validation: whether the pieces to choose by are also learnt from.
         folder: where the collection's file lies; None looks at FASTLADDER_DATA.
@@ -28,6 +30,7 @@ class MusicData(BatchedData):
     def __init__(
         self,
         collection: Literal["tunes", "jsb", "nottingham", "piano", "muse"] = "tunes",
+        frame: Literal["own", "quarter", "eighth"] = "own",
         batch_size: int = 20,
         steps: int = 100,
         join_validation: bool = False,
@@ -40,8 +43,12 @@ class MusicData(BatchedData):
             raise ValueError(f"batch_size: got {batch_size}, needs 1 or more")
         if download:
             raise ValueError("download: got True, and no address of these collections is known to work")
+        if frame != "own" and collection != "jsb":
+            raise ValueError(f"frame: got {frame!r}, needs 'own' for the collection {collection!r}")
         self.batch_size, self.seed = batch_size, seed
         splits = made_up_tunes() if collection == "tunes" else polymusic(collection, folder)
+        if frame != "own":
+            splits = chorales(splits, frame)
         self.pieces = PianoRollSplits(
             splits.train.joined(splits.valid) if join_validation else splits.train, splits.valid, splits.test
         )

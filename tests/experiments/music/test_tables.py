@@ -131,6 +131,7 @@ def test_train_learns_tunes_without_any_file(tmp_path, capsys):
             "--download: this data cannot be fetched",
         ),
         (["--data.collection=jazz"], "data.collection"),
+        (["--data.frame=eighth"], "frame: got 'eighth', needs 'own' for the collection 'tunes'"),
         (["--data.batch_size=0"], "batch_size: got 0, needs 1 or more"),
         (["--data.steps=0"], "steps: got 0, needs 1 or more"),
         (["--model.network=rladder", "--model.hidden_size=3"], "--model.hidden_size: has no effect"),
