@@ -218,7 +218,7 @@ def test_double_and_bfloat16():
         (lambda: RLadder(TINY, SHAPE, alignment="above"), ValueError, "alignment: got 'above'"),
         (lambda: RLadder(TINY, SHAPE, init="zeros"), ValueError, "init: got 'zeros'"),
         (lambda: RLadder(TINY, SHAPE, feedback=1), TypeError, "feedback: got 1"),
-        (lambda: tiny(detach_feedback=True, predict=False), ValueError, "detach_feedback: got True, needs a decoder that"),
+        (lambda: tiny(detach_feedback=True, predict=False), ValueError, "detach_feedback: got True, needs a dec"),
         (lambda: RLadder(TINY, SHAPE, steps=0), ValueError, "steps: got 0"),
         (lambda: RLadder(rladder_occluded_digits, SHAPE), TypeError, "levels: got <function"),
         (lambda: RLadder([], SHAPE), TypeError, r"levels: got \[\]"),
