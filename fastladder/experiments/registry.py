@@ -45,6 +45,8 @@ TABLES = {
     "rladder-table1": Place(f"{HERE}.occluded_moving_digits.tables", "TABLE1"),
     "rladder-table2": Place(f"{HERE}.occluded_moving_digits.tables", "TABLE2"),
     "rladder-music": Place(f"{HERE}.music.tables", "RLADDER_MUSIC"),
+    "music-frames": Place(f"{HERE}.music.tables", "MUSIC_FRAMES"),
+    "vrae-music": Place(f"{HERE}.music.tables", "VRAE_MUSIC"),
     "ladder-mnist": Place(f"{HERE}.few_labels.tables", "LADDER_MNIST"),
     "tagger-table1": Place(f"{HERE}.shapes.tables", "TABLE1"),
     "tagger-table2-textures1": Place(f"{HERE}.textured_digits.tables", "TEXTURES1"),
@@ -67,6 +69,10 @@ FIGURES = {
     "tagger-figure5": Drawing(
         "Groups of textured digits, by iteration (Tagger, Fig. 5)",
         Place(f"{HERE}.textured_digits.figures", "figure5_command"),
+    ),
+    "vrae-figure3": Drawing(
+        "Noise removed, and gaps filled in (Variational inference of latent state sequences, Fig. 3)",
+        Place(f"{HERE}.music.restoration", "figure3_command"),
     ),
 }
 

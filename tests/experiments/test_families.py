@@ -15,7 +15,8 @@ FAMILIES = sorted(FOLDERS - SHARED)
 HARNESS = sorted(path.name for path in EXPERIMENTS.glob("*.py"))
 ALLOWED_FILES = {"__init__", "data", "task", "metrics", "tables", "figures", "experiment"}
 OTHER_FILES = {  # each for a reason of its own
-    ("music", "networks"),  # recurrent networks beside the RLadder, called as it is
+    ("music", "networks"),  # the networks of both tables, called alike
+    ("music", "restoration"),  # what networks with a latent sequence can do, which Fig. 3 shows
     ("music", "sampling"),  # the command `fastladder sample music`
     ("occluded_moving_digits", "demo"),  # the command `fastladder demo`
     ("occluded_moving_digits", "probe"),  # the network that is trained for Fig. 4

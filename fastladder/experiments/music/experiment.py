@@ -11,7 +11,7 @@ from fastladder.experiments.music.task import MusicTask
 
 def make_task(configuration: Configuration) -> MusicTask:
     """The task with its initial weights."""
-    return MusicTask(**configuration["model"])
+    return MusicTask(**configuration["model"], seed=configuration["seed"])
 
 
 def why_no_files(configuration: Configuration) -> str:
@@ -20,20 +20,17 @@ def why_no_files(configuration: Configuration) -> str:
     return f"data.collection {collection!r}, which a program makes up" if collection == "tunes" else ""
 
 
-RECURRENT = ("hidden_size", "dropout")
 VOIDS = (
+    Void(("--model.momentum",), lambda options: options.model.optimizer == "adam", "--model.optimizer rmsprop"),
     Void(
-        tuple(f"--model.{name}" for name in RECURRENT),
-        lambda options: options.model.network == "rladder",
-        "--model.network lstm, gru or rnn",
-    ),
-    Void(
-        ("--model.learning_rate",), lambda options: isinstance(options.model.schedule, list), "--model.schedule halving"
-    ),
-    Void(
-        ("--model.least_learning_rate",),
+        ("--model.learning_rate", "--model.least_learning_rate"),
         lambda options: options.model.schedule != "halving",
         "--model.schedule halving",
+    ),
+    Void(
+        ("--model.importance_samples",),
+        lambda options: options.model.network not in ("vrae", "vosp"),
+        "--model.network vrae or vosp",
     ),
 )
 OPTIONS = Options(
@@ -41,7 +38,7 @@ OPTIONS = Options(
     MusicData,
     MusicTask,
     data_skipped=frozenset({"folder", "download", "seed"}),
-    model_skipped=frozenset(),
+    model_skipped=frozenset({"seed"}),
     files=Path(__file__).parent / "configs",
     voids=VOIDS,
 )

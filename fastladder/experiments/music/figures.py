@@ -13,8 +13,9 @@ from torch import Tensor
 from fastladder.data import KEYS, LOWEST
 from fastladder.experiments.files import write_figure
 
-GIVEN, MADE = 1, 2  # numbers of the colours below
-COLOURS = ListedColormap(["none", "0.55", "tab:blue"])
+# What a number in a roll stands for, and its colour: silence, then notes.
+GIVEN, MADE, WRONG, MISSED = 1, 2, 3, 4
+COLOURS = ListedColormap(["none", "0.55", "tab:blue", "tab:red", "lightsalmon"])
 OCTAVES = range(24, LOWEST + KEYS, 12)  # the MIDI numbers of all Cs
 
 
@@ -24,7 +25,7 @@ def plot_rolls(path: Path, rolls: Sequence[tuple[str, Tensor]]) -> None:
     Args:
         path: of the picture.
         rolls: of each its title, and (T, 88) numbers: 0 where nothing sounds, `GIVEN` for a note that was given, `MADE`
-            for one that a network made.
+            for one that a network made, `WRONG` for one that should not be there and `MISSED` for one that should be.
     """
     figure = Figure(figsize=(10, 0.4 + 2.6 * len(rolls)), layout="constrained")
     for axis, (title, roll) in zip(figure.subplots(len(rolls), 1, squeeze=False)[:, 0], rolls, strict=True):
@@ -39,7 +40,7 @@ def draw_roll(axis: Axes, roll: Tensor) -> None:
     notes = np.flatnonzero(roll.numpy().any(0))
     lowest, highest = (notes[0], notes[-1]) if len(notes) else (0, KEYS - 1)
     options: dict[str, Any] = {"aspect": "auto", "origin": "lower", "interpolation": "none", "zorder": 2}
-    axis.imshow(roll.numpy().T, cmap=COLOURS, vmin=0, vmax=2, **options)
+    axis.imshow(roll.numpy().T, cmap=COLOURS, vmin=0, vmax=MISSED, **options)
     axis.set_yticks([note - LOWEST for note in OCTAVES], [f"C{note // 12 - 1}" for note in OCTAVES], fontsize=8)
     axis.set_ylim(max(lowest - 4, 0) - 0.5, min(highest + 4, KEYS - 1) + 0.5)
     axis.grid(axis="y", color="0.9", linewidth=0.6)

@@ -9,9 +9,10 @@ from torch.nn import functional
 from fastladder.data import RollBatch
 
 LABELS = {
-    "nll": "negative log-likelihood of a step (nats)",
+    "nll": "negative log-likelihood of a step, or its bound (nats)",
     "nll_without_first": "  without the first step of a piece",
     "nll_of_pieces": "  as the mean over pieces of their means",
+    "nll_importance": "  by importance sampling",
 }
 
 

@@ -1,25 +1,50 @@
-"""Networks that predict which keys sound next, all called alike."""
+"""Networks of music, by name: each says what the time steps of a batch of pieces cost."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
-from fastladder.data import KEYS
-from fastladder.models import RLadder, rladder_music
-from fastladder.nn import LSTM
+from fastladder.data import KEYS, RollBatch
+from fastladder.experiments.music.metrics import step_nll
+from fastladder.models import FDRNN, VOSP, VRAE, RLadder, rladder_music
+from fastladder.nn import LSTM, FastDropoutLinear
+from fastladder.nn.fast_dropout_rnn import FastDropoutRecurrence
+from fastladder.nn.init import sparse_normal_, spectral_radius_
 
 # The logit of a key's probability to sound, at first. In all collections 3.0 to 4.0 of the 88 keys sound in a step, on
 # average; from a logit of 0 a training of a few hundred steps would spend most of them on coming there.
 RARE = -3.0
 
 
-class NextStep(nn.Module):
+class MusicNetwork(nn.Module):
+    """A network that knows how likely pieces of music are."""
+
+    def step_costs(self, batch: RollBatch, generator: torch.Generator | None = None) -> Tensor:
+        """The negative log-likelihood of every step given those before, or a bound of it; 0 at the padding.
+
+        Args:
+            batch: the pieces.
+            generator: that draws what the network draws.
+
+        Returns:
+            (N, T), nats.
+        """
+        raise NotImplementedError
+
+
+class NextStep(MusicNetwork):
     """A network that is called with steps before and returns the logits of those that follow, and its state.
 
     forward(before (N, T, 88), state=None) -> (logits (N, T, 88), state): at t that of the step after `before[:, t]`.
     The state that a call returns continues its sequences in the next.
     """
+
+    def step_costs(self, batch: RollBatch, generator: torch.Generator | None = None) -> Tensor:
+        logits, _ = self(batch.before)
+        return step_nll(logits, batch)
 
 
 class RLadderNextStep(NextStep):
@@ -46,7 +71,7 @@ class RecurrentNextStep(NextStep):
         dropout: the probability with which features of its output are dropped.
     """
 
-    def __init__(self, recurrent: Callable[..., nn.Module], hidden_size: int, dropout: float) -> None:
+    def __init__(self, recurrent: Callable[..., nn.Module], hidden_size: int = 256, dropout: float = 0.0) -> None:
         super().__init__()
         self.recurrent = recurrent(KEYS, hidden_size, batch_first=True)
         self.dropout = nn.Dropout(dropout)
@@ -58,9 +83,79 @@ class RecurrentNextStep(NextStep):
         return self.output(self.dropout(hidden)), state
 
 
-RECURRENT: dict[str, Callable[..., nn.Module]] = {"lstm": LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+class FastDropoutNextStep(NextStep):
+    """FD-RNN, a recurrent network with fast dropout.
+
+    Args:
+        hidden_size: of its state.
+        options: of `fastladder.models.FDRNN`.
+    """
+
+    def __init__(self, hidden_size: int = 256, **options: Any) -> None:
+        super().__init__()
+        self.network = FDRNN(KEYS, hidden_size, **options)
+        initialize(self.network)
+
+    def forward(self, before: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        logits, state = self.network(before.transpose(0, 1), state)
+        return logits.transpose(0, 1), state
 
 
-def next_step_network(name: str, hidden_size: int, dropout: float) -> NextStep:
-    """The network of that name: "rladder", or one of `RECURRENT` of a given size."""
-    return RLadderNextStep() if name == "rladder" else RecurrentNextStep(RECURRENT[name], hidden_size, dropout)
+class LatentMusic(MusicNetwork):
+    """VRAE or VOSP: what a step costs is its term in their bound, from one latent sequence.
+
+    Args:
+        network: `fastladder.models.VRAE` or `VOSP`.
+        latent_size, hidden_size, options: of it.
+    """
+
+    def __init__(
+        self, network: Callable[..., Any], latent_size: int = 32, hidden_size: int = 256, **options: Any
+    ) -> None:
+        super().__init__()
+        self.network = network(KEYS, latent_size, hidden_size, **options)
+        initialize(self.network)
+
+    def step_costs(self, batch: RollBatch, generator: torch.Generator | None = None) -> Tensor:
+        bound = self.network(batch.rolls.transpose(0, 1), batch.lengths, generator=generator)
+        costs: Tensor = bound.reconstruction + bound.kl
+        return costs.transpose(0, 1)
+
+    def log_likelihood(self, batch: RollBatch, samples: int, generator: torch.Generator) -> Tensor:
+        """The estimate of each piece's log-likelihood by importance sampling, (N,) nats."""
+        likelihood: Tensor = self.network.log_likelihood(batch.rolls.transpose(0, 1), samples, batch.lengths, generator)
+        return likelihood
+
+
+def initialize(network: nn.Module, std: float = 0.1, connections: int = 15, radius: float = 1.1) -> None:
+    """Draws the weights of a network with fast dropout as its paper does.
+
+    Each unit has few incoming connections, those between the units of a recurrent layer are scaled to a spectral radius
+    a little above 1, and biases begin at 0, but those of the keys at -3 where the paper has -0.8.
+
+    Args:
+        network: whose fast-dropout layers are drawn; those outside of recurrent layers have all connections.
+        std: the deviation of weights.
+        connections: of a unit.
+        radius: of the recurrent weights.
+    """
+    for module in network.modules():
+        if isinstance(module, FastDropoutLinear):
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.constant_(module.bias, RARE if module.out_features == KEYS else 0.0)
+    for module in network.modules():
+        if isinstance(module, FastDropoutRecurrence):
+            sparse_normal_(module.input_projection.weight, std, connections)
+            spectral_radius_(sparse_normal_(module.hidden_projection.weight, std, connections), radius)
+
+
+NETWORKS: dict[str, Callable[..., MusicNetwork]] = {
+    "rladder": RLadderNextStep,
+    "lstm": partial(RecurrentNextStep, LSTM),
+    "gru": partial(RecurrentNextStep, nn.GRU),
+    "rnn": partial(RecurrentNextStep, nn.RNN),
+    "fd-rnn": FastDropoutNextStep,
+    "vrae": partial(LatentMusic, VRAE),
+    "vosp": partial(LatentMusic, VOSP),
+}

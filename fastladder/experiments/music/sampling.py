@@ -65,6 +65,8 @@ def sample_command(arguments: list[str]) -> int:
     if not options.temperature > 0:
         raise RunError(f"temperature: got {options.temperature}, needs a number above 0")
     network = read_run_of(MUSIC, Path(options.run)).task().evaluated
+    if not isinstance(network, NextStep):
+        raise RunError(f"run: {options.run} is of a network that does not predict the next step, needs one that does")
     folder = Path(options.output)
     try:
         seconds_per_step = check_frame(options.frame) * 60 / QUARTERS_PER_MINUTE

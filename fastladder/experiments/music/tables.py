@@ -1,16 +1,45 @@
-"""Table 3 of Recurrent Ladder Networks: polyphonic music, one row for each collection and network.
+"""Polyphonic music: Table 3 of Recurrent Ladder Networks, and Table 1 of the variational recurrent networks.
 
-A row is trained twice. The first training, on the training set, finds by the validation set how the learning rate falls
-and when to stop; the second goes that way on training and validation set together, and is the one that is evaluated, as
-in appendix D.2, where the learning rate does not fall.
+A row is a system on a collection, and is trained twice. The first training, on the training set, finds by the
+validation set how the learning rate falls and when to stop; the second goes that way on training and validation set
+together, and is the one that is evaluated: as in appendix D.2 of Recurrent Ladder Networks, where the rate does not fall.
 """
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from fastladder.experiments.music.experiment import MUSIC
 from fastladder.experiments.phases import search_and_replay
-from fastladder.experiments.tables import Attempt, Column, Outcome, Row, Table, read_scales
+from fastladder.experiments.tables import Attempt, Column, Outcome, Row, Scale, Table, read_scales
 
-COLLECTIONS = {"piano": "Piano-midi.de", "nottingham": "Nottingham", "muse": "MuseData", "jsb": "JSB chorales"}
-NETWORKS = {"rladder": "RLadder", "lstm": "LSTM", "gru": "GRU"}
+PIANO, NOTTINGHAM, MUSE, JSB = (
+    {"piano": ("Piano-midi.de", {"collection": "piano"})},
+    {"nottingham": ("Nottingham", {"collection": "nottingham"})},
+    {"muse": ("MuseData", {"collection": "muse"})},
+    {"jsb": ("JSB chorales", {"collection": "jsb"})},
+)
+FRAMES = {
+    "quarter": ("quarter notes", {"collection": "jsb", "frame": "quarter"}),
+    "eighth": ("eighth notes", {"collection": "jsb", "frame": "eighth"}),
+}
+NEXT_STEP = {"rladder": "RLadder", "lstm": "LSTM", "gru": "GRU"}
+LATENT = {
+    "vrae": "VRAE",
+    "vrae-markov": "VRAE, Markov posterior",
+    "vrae-shortcut": "VRAE, shortcut (not a bound)",
+    "vosp": "VOSP",
+    "vosp-markov": "VOSP, Markov posterior",
+    "vosp-shortcut": "VOSP, shortcut (not a bound)",
+    "fd-rnn": "FD-RNN",
+    "rnn": "RNN",
+}
+COLUMNS = (
+    Column("nll", "NLL of a step (nats)"),
+    Column("nll_without_first", "without the first step"),
+    Column("nll_of_pieces", "mean over pieces"),
+)
+Music = Mapping[str, tuple[str, Mapping[str, Any]]]  # of each collection what it is called, and the section "data"
 
 
 def train_and_evaluate(attempt: Attempt) -> Outcome:
@@ -18,20 +47,53 @@ def train_and_evaluate(attempt: Attempt) -> Outcome:
     return search_and_replay(attempt, MUSIC, until_best=True)
 
 
-RLADDER_MUSIC = Table(
-    name="rladder-music",
-    title="Polyphonic music (Recurrent Ladder Networks, Table 3)",
-    columns=(
-        Column("nll", "NLL of a step (nats)"),
-        Column("nll_without_first", "without the first step"),
-        Column("nll_of_pieces", "mean over pieces"),
-    ),
-    rows=tuple(
-        Row(f"{collection}-{network}", f"{title}, {system}")
-        for collection, title in COLLECTIONS.items()
-        for network, system in NETWORKS.items()
-    ),
-    scales=read_scales(__file__, "rladder-music"),
-    experiment=MUSIC,
-    attempt=train_and_evaluate,
+def music_table(name: str, title: str, columns: tuple[Column, ...], music: Music, systems: Mapping[str, str]) -> Table:
+    """A table with a row for every system on every collection.
+
+    Args:
+        name, title, columns: as of `Table`.
+        music: the collections.
+        systems: of each what it is called. Their changes of the configuration are the rows of configurations.yaml.
+    """
+    return Table(
+        name=name,
+        title=title,
+        columns=columns,
+        rows=tuple(
+            Row(f"{collection}-{system}", f"{called}, {system_called}")
+            for collection, (called, _) in music.items()
+            for system, system_called in systems.items()
+        ),
+        scales={name: on_collections(scale, music) for name, scale in read_scales(__file__, name).items()},
+        experiment=MUSIC,
+        attempt=train_and_evaluate,
+    )
+
+
+def on_collections(scale: Scale, music: Music) -> Scale:
+    """A scale whose rows are systems, with a row for every system on every collection."""
+    rows = {
+        f"{collection}-{system}": {"data": data, **changes}
+        for collection, (_, data) in music.items()
+        for system, changes in scale.rows.items()
+    }
+    return replace(scale, rows=rows)
+
+
+RLADDER_MUSIC = music_table(
+    "rladder-music",
+    "Polyphonic music (Recurrent Ladder Networks, Table 3)",
+    COLUMNS,
+    {**PIANO, **NOTTINGHAM, **MUSE, **JSB},
+    NEXT_STEP,
+)
+MUSIC_FRAMES = music_table(
+    "music-frames", "JSB chorales with a quarter or an eighth note for a time step", COLUMNS, FRAMES, NEXT_STEP
+)
+VRAE_MUSIC = music_table(
+    "vrae-music",
+    "Polyphonic music (Variational inference of latent state sequences, Table 1)",
+    (Column("nll", "NLL of a step, or its bound (nats)"), Column("nll_importance", "by importance sampling")),
+    {**PIANO, **NOTTINGHAM, **JSB},
+    LATENT,
 )

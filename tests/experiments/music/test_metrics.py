@@ -6,7 +6,7 @@ from torch.distributions import Bernoulli
 
 from fastladder.data import PianoRolls, RollChunks, made_up_tunes
 from fastladder.experiments.music.metrics import averages, step_nll
-from fastladder.experiments.music.networks import next_step_network
+from tests.experiments.music.networks import NEXT_STEP, small
 
 LENGTHS = (12, 1, 7)
 
@@ -17,10 +17,9 @@ def chunks():
     return RollChunks(PianoRolls(tuple(tune[:length] for tune, length in zip(tunes, LENGTHS, strict=True)), "cut"))
 
 
-@pytest.mark.parametrize("name", ["rladder", "lstm", "gru", "rnn"])
+@pytest.mark.parametrize("name", NEXT_STEP)
 def test_a_padded_batch_scores_its_pieces_as_one_by_one(chunks, name):
-    torch.manual_seed(0)
-    network = next_step_network(name, 16, 0.5).eval()
+    network = small(name).eval()
 
     def nll(indices):
         batch = chunks[indices]

@@ -1,26 +1,23 @@
-"""Networks that predict the next step begin near what music is like, and go on from their state."""
+"""Networks of music begin near what music is like; those that predict the next step go on from their state."""
 
 import pytest
 import torch
 
-from fastladder.data import KEYS, made_up_tunes
-from fastladder.experiments.music.networks import next_step_network
+from fastladder.data import KEYS, RollChunks, made_up_tunes
+from fastladder.experiments.music.networks import FastDropoutLinear, FastDropoutRecurrence
+from tests.experiments.music.networks import LATENT, NEXT_STEP, small
 
-NAMES = ["rladder", "lstm", "gru", "rnn"]
 
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NEXT_STEP)
 def test_keys_are_rare_at_first(name):
-    torch.manual_seed(0)
-    logits, _ = next_step_network(name, 16, 0.0)(made_up_tunes(5, 2).train.rolls[0][None])
+    logits, _ = small(name)(made_up_tunes(5, 2).train.rolls[0][None])
     assert logits.shape == (1, 16, KEYS)
     assert 0.02 < logits.sigmoid().mean() < 0.1  # 0.034 to 0.045 in the collections
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NEXT_STEP)
 def test_two_halves_are_the_whole(name):
-    torch.manual_seed(0)
-    network = next_step_network(name, 16, 0.0).eval()
+    network = small(name).eval()
     before = made_up_tunes(5, 2).train.rolls[0][None]
     with torch.no_grad():
         whole, _ = network(before)
@@ -29,10 +26,9 @@ def test_two_halves_are_the_whole(name):
     torch.testing.assert_close(torch.cat([first, second], 1), whole)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NEXT_STEP)
 def test_a_prediction_depends_on_what_was_before_alone(name):
-    torch.manual_seed(0)
-    network = next_step_network(name, 16, 0.0).eval()
+    network = small(name).eval()
     before = made_up_tunes(5, 2).train.rolls[0][None]
     changed = before.clone()
     changed[:, 9] = 1 - changed[:, 9]
@@ -43,9 +39,43 @@ def test_a_prediction_depends_on_what_was_before_alone(name):
 
 
 def test_dropout_is_of_the_output():
-    torch.manual_seed(0)
-    network = next_step_network("gru", 16, 0.5)
+    network = small("gru", dropout=0.5)
     before = made_up_tunes(5, 2).train.rolls[0][None]
     assert not network(before)[0].equal(network(before)[0])
     network.eval()
     assert network(before)[0].equal(network(before)[0])
+
+
+@pytest.mark.parametrize("name", LATENT)
+def test_latent_sequences_cost_their_bound(name):
+    network = small(name)
+    tunes = RollChunks(made_up_tunes(5, 3).train, 11)
+    batch = tunes[[0, 2]]
+    assert batch.lengths.tolist() == [11, 2]
+    costs = network.step_costs(batch, torch.Generator().manual_seed(0))
+    assert costs.shape == (2, 11)
+    assert costs[0].gt(0).all()
+    assert not costs[1, 2:].any()
+    again, other = (network.step_costs(batch, torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    assert again.equal(costs)
+    assert not other.equal(costs)
+    likelihood = network.log_likelihood(batch, 3, torch.Generator().manual_seed(0))
+    assert likelihood.shape == (2,)
+    assert likelihood[0] < likelihood[1] < 0
+
+
+@pytest.mark.parametrize("name", ["fd-rnn", *LATENT])
+def test_fast_dropout_begins_as_in_its_paper(name):
+    network = small(name)
+    recurrences = [module for module in network.modules() if isinstance(module, FastDropoutRecurrence)]
+    assert recurrences
+    for recurrence in recurrences:
+        hidden = recurrence.hidden_projection.weight.detach()
+        assert torch.linalg.eigvals(hidden).abs().max().item() == pytest.approx(1.1, rel=1e-4)
+        assert recurrence.input_projection.weight.ne(0).sum(1).max() <= 15
+    biases = {
+        module.out_features: module.bias
+        for module in network.modules()
+        if isinstance(module, FastDropoutLinear) and module.bias is not None
+    }
+    assert all(bias.eq(-3.0 if size == KEYS else 0.0).all() for size, bias in biases.items())

@@ -25,7 +25,7 @@ class Repeater(NextStep):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
-    options = ["--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--model.hidden_size=8"]
+    options = ["--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--model.options={hidden_size: 8}"]
     assert main(["train", "--experiment=music", f"--run={folder}", *options]) == 0
     return folder
 

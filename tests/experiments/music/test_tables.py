@@ -10,7 +10,7 @@ from fastladder.data import made_up_tunes
 from fastladder.experiments import load
 from fastladder.experiments.music.data import MusicData
 from fastladder.experiments.music.networks import NextStep
-from fastladder.experiments.music.tables import RLADDER_MUSIC
+from fastladder.experiments.music.tables import MUSIC_FRAMES, RLADDER_MUSIC, VRAE_MUSIC
 from fastladder.experiments.registry import TABLES, Place, paper_numbers
 from fastladder.experiments.tables import Scale
 from fastladder.experiments.training import read_checkpoint
@@ -25,7 +25,7 @@ TINY = replace(
             "made-up tunes",
             {
                 "data": {"collection": "tunes", "batch_size": 30, "steps": 20},
-                "model": {"network": "gru", "hidden_size": 16, "learning_rate": 0.02},
+                "model": {"network": "gru", "options": {"hidden_size": 16}, "learning_rate": 0.02},
                 "trainer": {"max_epochs": 3, "accelerator": "cpu"},
             },
         )
@@ -91,17 +91,43 @@ def test_every_epoch_has_its_own_order():
     assert not first.equal(other)
 
 
-@pytest.mark.parametrize("scale", list(RLADDER_MUSIC.scales))
-def test_every_row_has_a_configuration_that_builds(scale):
+@pytest.mark.parametrize("table", [RLADDER_MUSIC, MUSIC_FRAMES, VRAE_MUSIC], ids=lambda table: table.name)
+def test_every_row_has_a_configuration_that_builds_what_it_is_called(table):
     torch.manual_seed(0)
-    sizes = {}
-    for row in RLADDER_MUSIC.rows:
-        configuration = RLADDER_MUSIC.configuration(row, scale, 0)
-        collection, network = row.name.split("-")
-        assert (configuration["data"]["collection"], configuration["model"]["network"]) == (collection, network)
-        task = RLADDER_MUSIC.experiment.task(configuration)
-        sizes[network] = sum(parameter.numel() for parameter in task.parameters())
-    assert max(sizes.values()) < 1.02 * min(sizes.values())  # "of equal size"
+    for scale in table.scales:
+        sizes = {}
+        for row in table.rows:
+            configuration = table.configuration(row, scale, 0)
+            collection, system = row.name.split("-", 1)
+            data, model = configuration["data"], configuration["model"]
+            network, _, variant = system.removeprefix("fd-").partition("-")
+            assert model["network"] == ("fd-rnn" if system == "fd-rnn" else network)
+            assert variant in ("", model["options"].get("posterior"), model["options"].get("kl"))
+            assert collection in (data["collection"], data.get("frame"))
+            if collection == "piano" or table is MUSIC_FRAMES:
+                task = table.experiment.task(configuration)
+                sizes[system] = sum(parameter.numel() for parameter in task.parameters())
+        if table is not VRAE_MUSIC:
+            assert max(sizes.values()) < 1.02 * min(sizes.values())  # "of equal size"
+
+
+@pytest.mark.parametrize("network", ["vosp", "vrae", "fd-rnn"])
+def test_rows_with_fast_dropout_learn_and_are_evaluated(tmp_path, network):
+    shared = TINY.scales["small"].shared
+    options = {"hidden_size": 8} if network == "fd-rnn" else {"hidden_size": 8, "latent_size": 2}
+    model = {"network": network, "options": options, "optimizer": "rmsprop", "learning_rate": 0.003}
+    trainer = {**shared["trainer"], "max_epochs": 1, "gradient_clip_val": 225.0}
+    model |= {} if network == "fd-rnn" else {"importance_samples": 2}
+    scale = Scale("small ones", {**shared, "model": model, "trainer": trainer})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"{__name__}.TINY", replace(TINY, scales={"small": scale}))
+        command = Command(tmp_path, "tiny-music")
+        assert command() == 0
+    stored = command.result("jsb-gru")["test"]
+    assert stored["nll"] < 30
+    assert ("nll_importance" in stored) == (network != "fd-rnn")
+    scores, _ = evaluate_and_load(command.run("jsb-gru", "replay").path)
+    assert scores == stored
 
 
 def test_the_paper_has_a_number_for_every_collection():
@@ -116,7 +142,7 @@ def test_the_paper_has_a_number_for_every_collection():
 def test_train_learns_tunes_without_any_file(tmp_path, capsys):
     run = tmp_path / "run"
     options = ["--experiment=music", f"--run={run}", "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
-    assert main(["train", *options, "--model.hidden_size=8"]) == 0
+    assert main(["train", *options, "--model.options={hidden_size: 8}"]) == 0
     assert isinstance(load(run), NextStep)
     assert "fastladder evaluate" in capsys.readouterr().out
 
@@ -134,9 +160,16 @@ def test_train_learns_tunes_without_any_file(tmp_path, capsys):
         (["--data.frame=eighth"], "frame: got 'eighth', needs 'own' for the collection 'tunes'"),
         (["--data.batch_size=0"], "batch_size: got 0, needs 1 or more"),
         (["--data.steps=0"], "steps: got 0, needs 1 or more"),
-        (["--model.network=rladder", "--model.hidden_size=3"], "--model.hidden_size: has no effect"),
-        (["--model.hidden_size=0"], "hidden_size: got 0, needs 1 or more"),
-        (["--model.dropout=1.5"], "dropout: got 1.5, needs 0 or more and less than 1"),
+        (
+            ["--model.network=rladder", "--model.options={hidden_size: 3}"],
+            "options: got {'hidden_size': 3} for",
+        ),
+        (["--model.network=vosp", "--model.options={posterior: wild}"], "posterior: got 'wild'"),
+        (["--model.network=vrae", "--model.options={latent_size: 0}"], "latent_size: got 0"),
+        (["--model.momentum=0.5"], "--model.momentum: has no effect, needs --model.optimizer rmsprop"),
+        (["--model.optimizer=rmsprop", "--model.momentum=1"], "momentum: got 1.0, needs 0 or more and less than 1"),
+        (["--model.importance_samples=3"], "--model.importance_samples: has no effect, needs --model.network vrae or"),
+        (["--model.network=vrae", "--model.importance_samples=0"], "importance_samples: got 0, needs 1 or more"),
         (["--model.schedule=[0.1]", "--model.learning_rate=0.1"], "--model.learning_rate: has no effect"),
         (["--model.least_learning_rate=0"], "least_learning_rate: got 0.0, needs a number above 0"),
         (["--experiment=shapes"], "experiment: shapes is trained by `fastladder reproduce` only"),
