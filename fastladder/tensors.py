@@ -1,5 +1,6 @@
-"""Two conventions of every layer: the dtype of arithmetic, and how a parameter meets a map."""
+"""Conventions of every layer: the dtype of arithmetic, how a parameter meets a map, and what came one step before."""
 
+import torch
 from torch import Tensor
 
 
@@ -11,3 +12,9 @@ def compute_dtype_of(tensor: Tensor) -> Tensor:
 def per_channel(parameter: Tensor, like: Tensor) -> Tensor:
     """A (C,) parameter, shaped to broadcast over `like` of shape (N, C, *S)."""
     return parameter.view(1, -1, *[1] * (like.dim() - 2))
+
+
+def step_before(x: Tensor, first: Tensor | None = None) -> Tensor:
+    """The numbers (T, *) of the time step before each; those of the first one are `first`, (*), or 0."""
+    first = torch.zeros_like(x[0]) if first is None else first
+    return torch.cat([first.unsqueeze(0), x[:-1]])

@@ -31,22 +31,30 @@ from fastladder.models.rladder import (
     temporal_small_digits,
 )
 from fastladder.models.tagger import Tagger, TaggerOutput
+from fastladder.models.vrae import FDRNN, VOSP, VRAE, PathPosterior, SequenceBound, VOSPState, VOSPStep
 
 __all__ = [
+    "FDRNN",
     "LADDER_CONV_FC_DENOISING",
     "LADDER_CONV_SMALL_DENOISING",
     "LADDER_MLP_DENOISING",
+    "VOSP",
+    "VRAE",
     "Denoising",
     "LadderCosts",
     "LadderNetwork",
     "LadderOutput",
     "Level",
+    "PathPosterior",
     "RLadder",
     "RLadderOutput",
     "RLadderState",
     "RowState",
+    "SequenceBound",
     "Tagger",
     "TaggerOutput",
+    "VOSPState",
+    "VOSPStep",
     "ladder_conv_fc",
     "ladder_conv_small",
     "ladder_mlp",

@@ -120,3 +120,12 @@ def reads_values(tensor: Tensor) -> bool:
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or tensor.is_meta:
         return False
     return type(tensor) in (Tensor, nn.Parameter) and torch._C._functorch.get_dynamic_layer_stack_depth() == 0
+
+
+def check_sequence(name: str, sequence: Any, features: int, module: Any) -> None:
+    """Checks a batch of sequences (T, N, features) with T above 0, and its dtype and device against a module."""
+    if not isinstance(sequence, Tensor):
+        raise TypeError(f"{name}: got {type(sequence).__name__}, needs a tensor")
+    if sequence.dim() != 3 or sequence.shape[2] != features or sequence.shape[0] == 0:
+        raise ValueError(f"{name}: got shape {tuple(sequence.shape)}, needs (T, N, {features}) with T above 0")
+    _check_like_weight(name, sequence, module)

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from fastladder.models import LadderNetwork, RLadder, Tagger, rladder_small_digits
+from fastladder.models import FDRNN, VOSP, VRAE, LadderNetwork, RLadder, Tagger, rladder_small_digits
 from fastladder.nn import (
     G1,
     LSTM,
@@ -75,6 +75,11 @@ NETWORKS = {
     "LadderNetwork": (lambda **o: LadderNetwork(4, (8, 3), **o), lambda: (torch.rand(3, 4),), dict),
     "RLadder": (lambda **o: RLadder(rladder_small_digits(4, 4, 5), (1, 20, 20), **o),
                 lambda: (torch.rand(2, 3, 1, 20, 20),), dict),
+    "FDRNN": (lambda **o: FDRNN(4, 3, **o), lambda: (torch.rand(5, 2, 4).round(),), dict),
+    "VRAE": (lambda **o: VRAE(4, 2, 3, **o), lambda: (torch.rand(5, 2, 4).round(),),
+             lambda: {"noise": torch.randn(5, 2, 2)}),
+    "VOSP": (lambda **o: VOSP(4, 2, 3, posterior="markov", **o), lambda: (torch.rand(5, 2, 4).round(),),
+             lambda: {"noise": torch.randn(5, 2, 2)}),
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import torch
 from torch._subclasses import FakeTensorMode
 
 import fastladder
+from fastladder.models import FDRNN, VOSP, VRAE
 from fastladder.nn import LSTM, ConvLSTM, FastDropoutRNN
 from tests.nn.modules import MODULES, NETWORKS, cast, tensors
 
@@ -50,7 +51,7 @@ def test_an_empty_batch_has_an_empty_result(module, training):
     make, inputs, keywords = module
     network = make().train(training)
     arguments, options = inputs(), keywords()
-    batch_dim = 1 if isinstance(network, ConvLSTM | LSTM | FastDropoutRNN) else 0
+    batch_dim = 1 if isinstance(network, ConvLSTM | LSTM | FastDropoutRNN | FDRNN | VRAE | VOSP) else 0
     batch = arguments[0].shape[batch_dim]
 
     def emptied(x):
