@@ -35,6 +35,6 @@ def generator(seed=2):
 
 
 def widen(network):
-    """Adds 2 to the variances of the posterior: importance weights of one narrower than the prior are hard to average."""
+    """Adds 2 to the variances of the posterior: one narrower than the prior has weights of infinite variance."""
     network.head.step.register_forward_hook(lambda layer, inputs, output: (output[0], output[1] + 2))
     return network
