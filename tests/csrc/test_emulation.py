@@ -23,7 +23,9 @@ every_row = pytest.mark.parametrize("row", ROWS + MIXED_ROWS, ids=lambda row: ro
 VARIED = [  # one of each kind, for tests that are slow to emulate
     row
     for row in ROWS + MIXED_ROWS
-    if row.name.startswith(("lstm_gates-J=3", "combine_g2-norm", "combine_g1", "group_evidence", "group_mixture"))
+    if row.name.startswith(
+        ("lstm_gates-J=3", "combine_g2-norm", "combine_g1", "group_evidence", "group_mixture", "wiener_kl")
+    )
     and "squash_gate=False" not in row.name
 ]
 varied_rows = pytest.mark.parametrize("row", VARIED, ids=lambda row: row.name)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.csrc.emulated import Trace, Tracer
-from tests.ops.contract import PARAMETER, ROWS, Row, lstm_gates, lstm_sequence
+from tests.ops.contract import PARAMETER, ROWS, WIENER_KL, Row, lstm_gates, lstm_sequence
 
 pytestmark = pytest.mark.usefixtures("emulation")
 
@@ -132,3 +132,16 @@ def test_groups(row: Row, tracer: Tracer) -> None:
     assert (forward.trace.launches, backward.trace.launches) == (1, 2 if "variance" in row.arguments else 1)
     for each in (forward, backward):
         each.check_accesses(most_reads=1)
+
+
+@pytest.mark.parametrize("row", WIENER_KL, ids=lambda row: row.name)
+def test_time_steps(row: Row, tracer: Tracer) -> None:
+    """One launch for each pass, and one more that adds up samples which several teams of threads share.
+
+    A thread goes on from step to step, so that only where it begins or ends a step is read twice.
+    """
+    for shape, launches in (((8, 4, 16), 1), (SHAPE, 2)):
+        forward, backward = run(row, tracer, shape)
+        assert (forward.trace.launches, backward.trace.launches) == (launches, 1)
+    for each in (forward, backward):
+        each.check_accesses(most_reads=2)
