@@ -12,6 +12,7 @@ from tests.ops.contract import (
     MIXED_ROWS,
     NARROW_FLOOR,
     ROWS,
+    WIENER_KL,
     Row,
     assert_as_good_as_reference,
     evaluate,
@@ -90,6 +91,15 @@ def test_any_number_of_groups(row: Row, groups: int, dtype: torch.dtype) -> None
     floor = 2 * FLOOR  # 32 groups are added up one after the other, and divided by small masks
     for shape in ((2, groups, 8, 2), (2, groups, 8, 150), (2, groups, 7, 3)):
         assert_as_good_as_reference(row, row.inputs(shape, dtype=dtype), floor)
+
+
+@pytest.mark.parametrize("row", WIENER_KL, ids=lambda row: row.name)
+@pytest.mark.parametrize("dtype", [torch.float32, *NARROW_FLOOR], ids=str)
+def test_many_time_steps(row: Row, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several steps a thread, and fewer for those that have the last ones; samples in several portions."""
+    monkeypatch.setenv("EMULATED_PROCESSORS", "1")
+    for shape in ((3, 23, 16, 16), (3, 23, 7, 13)):
+        assert_as_good_as_reference(row, row.inputs(shape, dtype=dtype))
 
 
 @varied_rows
