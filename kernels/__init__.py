@@ -4,7 +4,7 @@ The file of a family has its operators: kernels, and the functions that launch t
 `tiles`, `statistics` and `preactivation`. G3, whose kernels differ from those of G1 and G2, is in `gated_combine_g3`.
 `lstm_sequence` calls those of lstm_gates.
 The kernels of grouping are in `grouping_evidence` and `grouping_mixture`, over the tiles of `grouping_tiles`.
-Those of moments go over all elements alike, those of gaussian over time steps.
+Those of moments go over all elements alike, those of gaussian over the rows of sequences.
 
 On a CPU the kernels run under Triton's interpreter (TRITON_INTERPRET=1).
 """

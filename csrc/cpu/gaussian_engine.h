@@ -1,8 +1,6 @@
-// The engine of CPU tensors for the family gaussian: the dimensions of neighbouring samples side by side in the lanes,
-// time steps in a loop.
+// The engine of CPU tensors for the family gaussian: the elements of one time step side by side in the lanes, those of
+// neighbouring samples too.
 #pragma once
-
-#include <numeric>
 
 #include "cpu/lanes.h"
 #include "cpu/threads.h"
@@ -10,78 +8,94 @@
 
 namespace fastladder {
 
-// A task takes some of the N * D columns through some of the steps. A few rows of it fit the nearest cache, where the
-// step before is read again. Every task has sums of its own, so results are the same for any number of threads.
-constexpr int64_t task_columns = 256, task_steps = 64;
+// A task takes as many whole samples of one time step as have so many elements, or one sample.
+constexpr int64_t task_elements = 1024;
 
-// A vector of neighbouring columns from `first` on; only `count` of them where they are not whole.
+// A vector of elements of (T, N, D), all of one time step, from `first` on; only `count` where they are not whole.
 template <bool whole, class T>
-struct LaneColumns {
+struct LaneElements {
   using Vector = Lanes<Compute<T>>;
   const SequenceProblem<T>& problem;
   int64_t first, count;
 
-  FASTLADDER_INLINE Vector fetch(const T* row) const {
-    if constexpr (whole) return load(row + first);
-    return load(row + first, count);
+  FASTLADDER_INLINE Vector fetch(const T* source) const {
+    if constexpr (whole) return load(source);
+    return load(source, count);
   }
-  FASTLADDER_INLINE void write(T* row, Vector numbers) const {
-    if constexpr (whole) return store(row + first, numbers);
-    store(row + first, numbers, count);
+  FASTLADDER_INLINE void write(T* target, Vector numbers) const {
+    if constexpr (whole) return store(target, numbers);
+    store(target, numbers, count);
   }
 
-  // 0 before the first step.
-  FASTLADDER_INLINE MeanAndVariance<Vector> at(int64_t step) const {
-    if (step < 0) return {Vector(Compute<T>(0)), Vector(Compute<T>(0))};
-    const int64_t row = step * problem.columns();
-    return {fetch(problem.mean + row), fetch(problem.variance + row)};
+  FASTLADDER_INLINE bool has_next() const { return first + problem.step_elements() < problem.elements(); }
+  // Those so many steps ahead; 0 before the first step.
+  FASTLADDER_INLINE MeanAndVariance<Vector> at(int64_t ahead) const {
+    const int64_t place = first + ahead * problem.step_elements();
+    if (place < 0) return {Vector(Compute<T>(0)), Vector(Compute<T>(0))};
+    return {fetch(problem.mean + place), fetch(problem.variance + place)};
   }
-  FASTLADDER_INLINE void put(int64_t step, MeanAndVariance<Vector> gradient) const {
-    const int64_t row = step * problem.columns();
-    write(problem.mean_gradient + row, gradient.mean);
-    write(problem.variance_gradient + row, gradient.variance);
+  FASTLADDER_INLINE void put(MeanAndVariance<Vector> gradient) const {
+    write(problem.mean_gradient + first, gradient.mean);
+    write(problem.variance_gradient + first, gradient.variance);
   }
 };
 
-// Adds what a step of the columns gives to their sums. Or writes its gradients; then `numbers` are those of the sums.
+// Writes what the elements give to the sums into `numbers`. Or writes their gradients; then `numbers` are those of the
+// sums of this step, and `of_next` those of the next one.
 template <class Formula, bool is_backward, bool whole, class T>
-FASTLADDER_INLINE void run_step(LaneColumns<whole, T> columns, int64_t step, Compute<T>* numbers) {
+FASTLADDER_INLINE void run_elements(LaneElements<whole, T> elements, Compute<T>* numbers, const Compute<T>* of_next) {
   using Vector = Lanes<Compute<T>>;
-  const MeanAndVariance<Vector> before = columns.at(step - 1), here = columns.at(step);
+  const MeanAndVariance<Vector> before = elements.at(-1), here = elements.at(0);
   if constexpr (is_backward) {
-    MeanAndVariance<Vector> gradient = Formula::by_here(before, here);
-    if (step + 1 < columns.problem.steps) {
-      const MeanAndVariance<Vector> of_next = Formula::by_before(here, columns.at(step + 1));
-      gradient = {gradient.mean + of_next.mean, gradient.variance + of_next.variance};
-    }
     const Vector scale = load(numbers);
-    columns.put(step, {scale * gradient.mean, scale * gradient.variance});
+    MeanAndVariance<Vector> gradient = Formula::by_here(before, here);
+    gradient = {scale * gradient.mean, scale * gradient.variance};
+    if (elements.has_next()) {
+      const Vector next_scale = load(of_next);
+      const MeanAndVariance<Vector> next = Formula::by_before(here, elements.at(1));
+      gradient = {gradient.mean + next_scale * next.mean, gradient.variance + next_scale * next.variance};
+    }
+    elements.put(gradient);
   } else {
-    store(numbers, load(numbers) + Formula::forward(before, here));
+    store(numbers, Formula::forward(before, here));
   }
 }
 
-// Gives sums of columns, (pieces, N * D), one piece for every `task_steps` time steps.
+template <class T>
+FASTLADDER_INLINE T sum_of(const T* numbers, int64_t count) {
+  Lanes<T> sum(T(0));
+  int64_t i = 0;
+  for (; i + Lanes<T>::count <= count; i += Lanes<T>::count) sum = sum + load(numbers + i);
+  if (i < count) sum = sum + load(numbers + i, count - i);
+  return sum.sum();
+}
+
+// A task is `task_samples` neighbouring samples of one time step, or fewer where these are the last.
 template <class Formula, bool is_backward, class T>
 FASTLADDER_INLINE void run_sequence_tasks(
-    const SequenceProblem<T> problem, int64_t begin, int64_t end, Compute<T>* sums) {
+    const SequenceProblem<T> problem, int64_t task_samples, int64_t begin, int64_t end) {
   constexpr int64_t lanes = Lanes<Compute<T>>::count;
-  const int64_t all = problem.columns(), stretches = (all + task_columns - 1) / task_columns;
+  const int64_t batch = problem.batch, size = problem.features, tasks = (batch + task_samples - 1) / task_samples;
+  const int64_t most = task_samples * size + lanes;  // the last vector is stored whole
+  const Memory<Compute<T>> memory = scratch<Compute<T>>(2 * most);
+  Compute<T>*const numbers = memory.get(), *const of_next = numbers + most;  // of every element
   for (int64_t task = begin; task < end; ++task) {
-    const int64_t piece = task / stretches, first = task % stretches * task_columns;
-    const int64_t columns = std::min(all - first, task_columns);
-    const int64_t last = std::min(problem.steps, (piece + 1) * task_steps);
-    Compute<T> numbers[task_columns] = {};  // sums of columns, or the gradients of the sums that they belong to
+    const int64_t step = task / tasks, n = task % tasks * task_samples;
+    const int64_t row = step * batch + n, rows = std::min(task_samples, batch - n), count = rows * size;
     if constexpr (is_backward)
-      for (int64_t i = 0; i < columns; ++i) numbers[i] = problem.sum_gradient((first + i) / problem.features);
-    for (int64_t step = piece * task_steps; step < last; ++step) {
-      int64_t i = 0;
-      for (; i + lanes <= columns; i += lanes)
-        run_step<Formula, is_backward>(LaneColumns<true, T>{problem, first + i, lanes}, step, numbers + i);
-      if (i < columns)
-        run_step<Formula, is_backward>(LaneColumns<false, T>{problem, first + i, columns - i}, step, numbers + i);
-    }
-    if constexpr (!is_backward) std::copy_n(numbers, columns, sums + piece * all + first);
+      for (int64_t r = 0; r < rows; ++r) {
+        std::fill_n(numbers + r * size, size, problem.sum_gradient(row + r));
+        if (step + 1 < problem.steps) std::fill_n(of_next + r * size, size, problem.sum_gradient(row + r + batch));
+      }
+    int64_t i = 0;
+    for (; i + lanes <= count; i += lanes)
+      run_elements<Formula, is_backward>(
+          LaneElements<true, T>{problem, row * size + i, lanes}, numbers + i, of_next + i);
+    if (i < count)
+      run_elements<Formula, is_backward>(
+          LaneElements<false, T>{problem, row * size + i, count - i}, numbers + i, of_next + i);
+    if constexpr (!is_backward)
+      for (int64_t r = 0; r < rows; ++r) problem.sums[row + r] = sum_of(numbers + r * size, size);
   }
 }
 
@@ -91,28 +105,11 @@ struct CpuGaussianEngine {
 
   template <class Formula, bool is_backward, class T>
   static void run(const Tensor&, const SequenceProblem<T>& problem) {
-    const int64_t all = problem.columns(), stretches = (all + task_columns - 1) / task_columns;
-    const int64_t pieces = (problem.steps + task_steps - 1) / task_steps;
-    const Memory<Compute<T>> sums = scratch<Compute<T>>(is_backward ? 0 : pieces * all);
-    const int64_t task_elements = std::min(all, task_columns) * std::min(problem.steps, task_steps);
-    parallel_for(0, stretches * pieces, grain_of(task_elements), [&](int64_t begin, int64_t end) {
-      run_widest<run_sequence_tasks<Formula, is_backward, T>>(problem, begin, end, sums.get());
+    const int64_t task_samples = std::clamp<int64_t>(task_elements / problem.features, 1, problem.batch);
+    const int64_t tasks = problem.steps * ((problem.batch + task_samples - 1) / task_samples);
+    parallel_for(0, tasks, grain_of(task_samples * problem.features), [&](int64_t begin, int64_t end) {
+      run_widest<run_sequence_tasks<Formula, is_backward, T>>(problem, task_samples, begin, end);
     });
-    if constexpr (!is_backward) add_up(problem, sums.get(), pieces);
-  }
-
- private:
-  template <class T>
-  static void add_up(const SequenceProblem<T>& problem, const Compute<T>* sums, int64_t pieces) {
-    const int64_t size = problem.features;
-    for (int64_t n = 0; n < problem.batch; ++n) {
-      double sum = 0;
-      for (int64_t piece = 0; piece < pieces; ++piece) {
-        const Compute<T>* const of_sample = sums + piece * problem.columns() + n * size;
-        sum = std::accumulate(of_sample, of_sample + size, sum);
-      }
-      problem.sums[n] = static_cast<Compute<T>>(sum);
-    }
   }
 };
 

@@ -106,18 +106,6 @@ __device__ __forceinline__ float team_sum(float x, int team) {
 
 __device__ __forceinline__ float warp_sum(float x) { return team_sum(x, warp); }
 
-// As team_sum, also for teams of several warps. Every thread of the block takes part.
-__device__ __forceinline__ float sum_of_team(float x, int team) {
-  x = team_sum(x, team < warp ? team : warp);
-  if (team <= warp) return x;
-  __shared__ float shared[warps];
-  if (threadIdx.x % warp == 0) shared[threadIdx.x / warp] = x;
-  __syncthreads();
-  float sum = 0.0f;
-  for (int w = 0; w < team / warp; ++w) sum += shared[threadIdx.x / team * (team / warp) + w];
-  return sum;
-}
-
 // Sums over the threads of the block that are a multiple of `columns`, a power of two, apart, always in the same order.
 // Every thread takes part; the first `columns` have the sums.
 template <int V>

@@ -1,8 +1,8 @@
-// The engine of CUDA tensors for the family gaussian: how threads share out dimensions and time, and the launches.
+// The engine of CUDA tensors for the family gaussian: the launches.
 #pragma once
 
 #include "cuda/gaussian_kernel.cuh"
-#include "cuda/sums.cuh"
+#include "cuda/launch.cuh"
 
 namespace fastladder {
 
@@ -28,19 +28,14 @@ struct CudaGaussianEngine {
   template <class Formula, bool is_backward, int V, class T>
   static void launch(const Tensor& leader, const SequenceProblem<T>& problem) {
     Device device(leader);
-    SequenceCall<T> call{};
-    call.problem = problem;
-    call.packs = problem.features / V;
-    call.piece_steps = device.repeats(problem.steps * problem.batch * call.packs, 8, 8);
-    const int64_t walks = divide_up(problem.steps, call.piece_steps) * call.packs;  // of a sample
-    call.team = std::min<int64_t>(power_of_two_from(walks), threads);
-    call.portions = divide_up(walks, call.team);
-    const int64_t tasks = problem.batch * call.portions;
-    const Grid grid{divide_up(tasks, threads / call.team)};
-    if constexpr (!is_backward) call.partials = call.portions == 1 ? problem.sums : device.scratch<float>(tasks);
-    device.launch(sequence_kernel<Formula, is_backward, V, T>, grid, call);
-    if (is_backward || call.portions == 1) return;
-    add_up(device, call.partials, problem.batch, call.portions, 1, SumArray{problem.sums, 1});
+    if constexpr (is_backward) {
+      const Grid grid{divide_up(problem.elements(), threads * V)};
+      device.launch(sequence_gradient_kernel<Formula, V, T>, grid, problem);
+    } else {
+      const int team = std::min<int64_t>(power_of_two_from(problem.features / V), warp);
+      const Grid grid{divide_up(problem.rows(), threads / team)};
+      device.launch(sequence_sum_kernel<Formula, V, T>, grid, SequenceSumCall<T>{problem, team});
+    }
   }
 };
 

@@ -5,6 +5,18 @@
 
 namespace fastladder {
 
+// The sum over all threads of a team, returned to each of them. Every thread of the block takes part.
+__device__ __forceinline__ float sum_of_team(float x, int team) {
+  x = team_sum(x, team < warp ? team : warp);
+  if (team <= warp) return x;
+  __shared__ float shared[warps];
+  if (threadIdx.x % warp == 0) shared[threadIdx.x / warp] = x;
+  __syncthreads();
+  float sum = 0.0f;
+  for (int w = 0; w < team / warp; ++w) sum += shared[threadIdx.x / team * (team / warp) + w];
+  return sum;
+}
+
 // A team of threads shares a piece of a sample.
 template <class T>
 struct GroupCall {

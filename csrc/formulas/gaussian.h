@@ -7,7 +7,7 @@
 
 namespace fastladder {
 
-// What one time step of one dimension adds to the divergence from a Wiener process.
+// What one time step adds to the divergence of one dimension from a Wiener process.
 template <bool exact>
 struct WienerKl {
   template <class V>

@@ -17,13 +17,15 @@ template <class T>
 struct SequenceProblem {
   int64_t steps, batch, features;        // T, N, D
   const T *mean, *variance;              // (T, N, D)
-  Compute<T>* sums;                      // (N): of what the formula gives, in a forward pass
-  const Compute<T>* sum_gradients;       // (N), for a backward pass; null where the sums are unused
+  Compute<T>* sums;                      // (T, N): of what the formula gives, over D, in a forward pass
+  const Compute<T>* sum_gradients;       // (T, N), for a backward pass; null where the sums are unused
   T *mean_gradient, *variance_gradient;  // (T, N, D), in a backward pass
 
-  FASTLADDER_FORMULA int64_t columns() const { return batch * features; }
-  FASTLADDER_FORMULA Compute<T> sum_gradient(int64_t n) const {
-    return sum_gradients ? sum_gradients[n] : Compute<T>(0);
+  FASTLADDER_FORMULA int64_t rows() const { return steps * batch; }
+  FASTLADDER_FORMULA int64_t step_elements() const { return batch * features; }
+  FASTLADDER_FORMULA int64_t elements() const { return rows() * features; }
+  FASTLADDER_FORMULA Compute<T> sum_gradient(int64_t row) const {
+    return sum_gradients ? sum_gradients[row] : Compute<T>(0);
   }
 };
 
@@ -50,7 +52,7 @@ Tensor sequence_sums(Tensor mean, Tensor variance) {
   return dispatch<Engine>(mean, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     auto problem = make_sequence_problem<Engine, T>(mean, variance);
-    Tensor sums = empty(mean, {problem.batch}, compute_dtype<T>);
+    Tensor sums = empty(mean, {problem.steps, problem.batch}, compute_dtype<T>);
     problem.sums = data_of<Compute<T>>(sums);
     if (mean.numel() > 0)
       Engine::template run<Formula, false>(mean, problem);
@@ -66,7 +68,7 @@ std::tuple<Tensor, Tensor> sequence_gradients(OptionalTensor grad_sums, Tensor m
     using T = std::remove_pointer_t<decltype(type)>;
     auto problem = make_sequence_problem<Engine, T>(mean, variance);
     if (grad_sums) {
-      grad_sums = check_parameter("gradient", *grad_sums, problem.batch, compute_dtype<T>);
+      grad_sums = check_parameter("gradient", *grad_sums, problem.rows(), compute_dtype<T>);
       problem.sum_gradients = data_of<const Compute<T>>(*grad_sums);
     }
     Tensor gradients[] = {
@@ -86,7 +88,7 @@ Tensor wiener_kl(Tensor mean, Tensor var, bool exact) {  // (T, N, D)
 
 template <class Engine>
 std::tuple<Tensor, Tensor> wiener_kl_backward(
-    OptionalTensor grad_kl,                 // (N)
+    OptionalTensor grad_kl,                 // (T, N)
     Tensor mean, Tensor var, bool exact) {  // (T, N, D)
   return exact ? sequence_gradients<Engine, WienerKl<true>>(grad_kl, mean, var)
                : sequence_gradients<Engine, WienerKl<false>>(grad_kl, mean, var);

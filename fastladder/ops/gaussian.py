@@ -11,10 +11,12 @@ FAMILY = "gaussian"
 
 
 def wiener_kl(mean: Tensor, var: Tensor, *, exact: bool = True) -> Tensor:
-    """The Kullback-Leibler divergence of a diagonal Gaussian over sequences from a Wiener process of unit increments.
+    """What every step adds to the divergence of a diagonal Gaussian over sequences from a Wiener process.
 
-    The equation, with its source, is that of :func:`fastladder.reference.wiener_kl`. Values are not checked: a variance
-    of 0 makes the divergence infinite, one below 0 makes it NaN.
+    The equation, with its source, is that of :func:`fastladder.reference.wiener_kl`. By the chain rule the sum over T
+    is the whole Kullback-Leibler divergence, and the sum over the first L steps is that of a sequence of length L: in a
+    padded batch, a mask leaves out the terms beyond the end of each sequence. Values are not checked: a variance of 0
+    makes the term of its step infinite, one below 0 makes it NaN.
 
     Args:
         mean: (T, N, D), of T time steps, N samples and D latent dimensions.
@@ -23,7 +25,7 @@ def wiener_kl(mean: Tensor, var: Tensor, *, exact: bool = True) -> Tensor:
             computed with it is NOT a bound on the likelihood; it is there to reproduce their paper.
 
     Returns:
-        kl, (N,), in nats, summed over T and D; float32 (float64 for float64).
+        kl, (T, N), in nats, summed over D; float32 (float64 for float64).
 
     Raises:
         ValueError, TypeError: an argument has a wrong shape, dtype, device or option; the message names it.
@@ -43,4 +45,4 @@ def wiener_kl(mean: Tensor, var: Tensor, *, exact: bool = True) -> Tensor:
 
 @operator(outputs=1, activations=2, keeps_layout=False)
 def _wiener_kl(mean: Tensor, var: Tensor, exact: bool) -> Tensor:
-    return mean.new_empty(mean.shape[1], dtype=statistics_dtype(mean))
+    return mean.new_empty(mean.shape[:2], dtype=statistics_dtype(mean))

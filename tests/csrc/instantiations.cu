@@ -41,9 +41,9 @@ template __global__ void group_kernel<BernoulliMixture, true, 4, 8>(const __grid
 template __global__ void group_kernel<BernoulliMixture, true, 8, 2>(const __grid_constant__ GroupCall<float>);
 template __global__ void group_kernel<BernoulliMixture, false, 4, 8>(const __grid_constant__ GroupCall<Half>);
 
-template __global__ void sequence_kernel<WienerKl<true>, false, 4>(const __grid_constant__ SequenceCall<float>);
-template __global__ void sequence_kernel<WienerKl<true>, true, 8>(const __grid_constant__ SequenceCall<BFloat16>);
-template __global__ void sequence_kernel<WienerKl<false>, true, 8>(const __grid_constant__ SequenceCall<Half>);
+template __global__ void sequence_sum_kernel<WienerKl<true>, 4>(const __grid_constant__ SequenceSumCall<float>);
+template __global__ void sequence_gradient_kernel<WienerKl<true>, 8>(const __grid_constant__ SequenceProblem<BFloat16>);
+template __global__ void sequence_gradient_kernel<WienerKl<false>, 8>(const __grid_constant__ SequenceProblem<Half>);
 
 template __global__ void moments_kernel<TanhMoments, true, 4>(const __grid_constant__ MomentsProblem<float>);
 template __global__ void moments_kernel<ReluMoments, true, 8>(const __grid_constant__ MomentsProblem<BFloat16>);

@@ -174,9 +174,9 @@ def test_moments_with_an_unused_output(row: Row, dtype: torch.dtype, unused: int
 @pytest.mark.parametrize(
     "shape",
     [
-        pytest.param((3, 5, 7), id="steps-and-features-that-do-not-fill"),
-        pytest.param((2, 37, 3, 23), id="several-blocks-of-steps"),
-        pytest.param((2, 9, 13, 41), id="several-blocks-of-features"),
+        pytest.param((3, 5, 7), id="rows-and-features-that-do-not-fill"),
+        pytest.param((7, 37, 3, 7), id="several-blocks-of-rows"),
+        pytest.param((2, 3, 37, 41), id="several-blocks-of-features"),
         pytest.param((3, 1), id="one-step-of-one-feature"),
         pytest.param((0, 3, 5), id="no-samples"),
         pytest.param((2, 0, 5), id="no-steps"),

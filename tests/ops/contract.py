@@ -78,7 +78,7 @@ class Row:
     keeps_layout: bool = True  # results lie in memory as the first argument; else they are contiguous
     kept: int = 0  # numbers for each one of the first output that the backward pass takes beside inputs and statistics
     wide_states: bool = False  # states have the dtype of arithmetic; activations are then bfloat16 by default
-    only_sums: bool = False  # every output is a sum over a sample, in the dtype of arithmetic
+    only_sums: bool = False  # every output is a sum, in the dtype of arithmetic
 
     @property
     def name(self) -> str:

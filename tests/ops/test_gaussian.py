@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from torch.distributions import MultivariateNormal, kl_divergence
+from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from fastladder import ops, reference
 
@@ -30,34 +30,54 @@ def assert_close(got, truth):
     torch.testing.assert_close(got.cpu().double(), truth, rtol=2e-6, atol=1e-6)
 
 
-def test_it_is_the_divergence_of_the_joint_gaussians(sequences):
-    """z_s and z_t of a Wiener process have the covariance min(s, t)."""
-    mean, var = (x.cpu().double().movedim(0, -1) for x in sequences)  # (N, D, T)
-    times = torch.arange(1.0, 8.0, dtype=torch.float64)
-    prior = MultivariateNormal(torch.zeros(7, dtype=torch.float64), torch.minimum(times[:, None], times))
+@pytest.mark.parametrize("length", range(1, 8))
+def test_the_first_steps_sum_to_the_divergence_of_the_joint_gaussians(sequences, length):
+    """Whatever the length; z_s and z_t of a Wiener process have the covariance min(s, t)."""
+    mean, var = (x[:length].cpu().double().movedim(0, -1) for x in sequences)  # (N, D, T)
+    times = torch.arange(1.0, length + 1, dtype=torch.float64)
+    prior = MultivariateNormal(torch.zeros(length, dtype=torch.float64), torch.minimum(times[:, None], times))
     truth = kl_divergence(MultivariateNormal(mean, torch.diag_embed(var)), prior).sum(1)
-    assert_close(ops.wiener_kl(*sequences), truth)
+    assert_close(ops.wiener_kl(*sequences)[:length].sum(0), truth)
+
+
+@either
+def test_steps_beyond_the_end_of_a_sequence_are_left_out_by_a_mask(sequences, exact):
+    """In values and in gradients; a sequence of a padded batch may have any length, or none."""
+    lengths = torch.tensor([7, 3, 1, 0], device=sequences[0].device)
+    mask = torch.arange(7, device=lengths.device)[:, None] < lengths
+    padded = [x.clone().requires_grad_() for x in sequences]
+    kl = ops.wiener_kl(*padded, exact=exact)
+    gradients = torch.autograd.grad((kl * mask).sum(), padded)
+    for n, length in enumerate(lengths.tolist()):
+        alone = [x[:length, n : n + 1].clone().requires_grad_() for x in sequences]
+        kl_alone = ops.wiener_kl(*alone, exact=exact)
+        torch.testing.assert_close(kl[:length, n], kl_alone[:, 0])
+        for x, y in zip(gradients, torch.autograd.grad(kl_alone.sum(), alone), strict=True):
+            torch.testing.assert_close(x[:length, n], y[:, 0])
+            assert not x[length:, n].any()
 
 
 def test_the_shortcut_drops_the_covariances_of_increments(sequences):
-    """What remains is the divergence of independent increments from white noise."""
+    """What remains at every step is the divergence of its increment, taken alone, from white noise."""
     mean, var = (x.cpu().double().movedim(0, -1) for x in sequences)
     increments = of_increments(mean[0, 0])
     covariance = increments @ torch.diag_embed(var) @ increments.T
-    independent = torch.diag_embed(covariance.diagonal(dim1=-2, dim2=-1))
-    white = MultivariateNormal(torch.zeros(7, dtype=torch.float64), torch.eye(7, dtype=torch.float64))
-    truth = kl_divergence(MultivariateNormal(mean @ increments.T, independent), white).sum(1)
+    deviation = covariance.diagonal(dim1=-2, dim2=-1).sqrt()
+    zero, one = torch.zeros(7, dtype=torch.float64), torch.ones(7, dtype=torch.float64)
+    truth = kl_divergence(Normal(mean @ increments.T, deviation), Normal(zero, one)).sum(1).T
     assert_close(ops.wiener_kl(*sequences, exact=False), truth)
+    white = MultivariateNormal(zero, torch.diag(one))
     whole = kl_divergence(MultivariateNormal(mean @ increments.T, covariance), white).sum(1)
-    assert_close(ops.wiener_kl(*sequences), whole)
+    assert_close(ops.wiener_kl(*sequences).sum(0), whole)
 
 
-def test_the_shortcut_is_too_small_by_the_logarithms(sequences):
+def test_the_shortcut_is_too_small_by_the_logarithms_of_each_step(sequences):
     exact, shortcut = ops.wiener_kl(*sequences), ops.wiener_kl(*sequences, exact=False)
     var = sequences[1].cpu().double()
     before = torch.cat([torch.zeros_like(var[:1]), var[:-1]])
-    assert_close(exact - shortcut, 0.5 * (1 + before / var).log().sum((0, 2)))
-    assert (shortcut < exact).all()
+    assert_close(exact, shortcut.cpu().double() + 0.5 * (1 + before / var).log().sum(2))
+    assert torch.equal(shortcut[0], exact[0])
+    assert (shortcut[1:] < exact[1:]).all()
 
 
 def test_no_variance_makes_it_less_than_half_log_two_a_step(device):
@@ -67,7 +87,7 @@ def test_no_variance_makes_it_less_than_half_log_two_a_step(device):
     var = torch.randn(steps, 2000, 1, generator=generator).exp().to(device)
     var[:, 0] = 0.5
     var[-1, 0] = 1
-    kl = ops.wiener_kl(torch.zeros_like(var), var).cpu()
+    kl = ops.wiener_kl(torch.zeros_like(var), var).sum(0).cpu()
     least = (steps - 1) / 2 * math.log(2)
     assert kl[0].item() == pytest.approx(least, rel=1e-6)
     assert (kl[1:] > least).all()
@@ -76,6 +96,7 @@ def test_no_variance_makes_it_less_than_half_log_two_a_step(device):
 @either
 def test_zero_and_negative_and_extreme_variances(exact, device):
     """Infinity and NaN come where the reference has them, in values and in gradients."""
+    cotangent = torch.tensor([[1.0, 2.0], [3.0, -1.0], [0.5, 4.0]], device=device)
     for value in (0.0, -0.0, -1.0, -1e-30, 1e-37, 1e-20, 1e20, 1e37, math.inf, -math.inf, math.nan):
         for step in range(3):
             mean, var = torch.ones(3, 2, 5, device=device), torch.ones(3, 2, 5, device=device)
@@ -84,16 +105,16 @@ def test_zero_and_negative_and_extreme_variances(exact, device):
             for where in (ops, reference):
                 leaves = mean.clone().requires_grad_(), var.clone().requires_grad_()
                 kl = where.wiener_kl(*leaves, exact=exact)
-                results.append([kl, *torch.autograd.grad(kl, leaves, torch.tensor([1.0, 2.0], device=device))])
+                results.append([kl, *torch.autograd.grad(kl, leaves, cotangent)])
             for got, expected in zip(*results, strict=True):
                 torch.testing.assert_close(got, expected, equal_nan=True, msg=f"variance {value} at step {step}")
 
 
 @either
-def test_long_sequences_keep_their_precision(exact, device):
-    """More steps than are added up one after the other in float32."""
+def test_many_features_keep_their_precision(exact, device):
+    """More than one thread, program or vector takes at once."""
     generator = torch.Generator().manual_seed(9)
-    mean = torch.randn(3001, 2, 3, generator=generator).to(device)
+    mean = torch.randn(3, 2, 5001, generator=generator).to(device)
     var = torch.full_like(mean, 0.7)
     truth = reference.wiener_kl(mean.cpu().double(), var.cpu().double(), exact=exact)
     torch.testing.assert_close(ops.wiener_kl(mean, var, exact=exact).cpu().double(), truth, rtol=1e-6, atol=0)
@@ -104,7 +125,7 @@ def test_long_sequences_keep_their_precision(exact, device):
 def test_empty_sequences(shape, exact, device):
     mean = torch.ones(shape, device=device, requires_grad=True)
     kl = ops.wiener_kl(mean, torch.ones(shape, device=device), exact=exact)
-    assert torch.equal(kl, torch.zeros(shape[1], device=device))
+    assert torch.equal(kl, torch.zeros(shape[:2], device=device))
     (gradient,) = torch.autograd.grad(kl.sum(), mean)
     assert gradient.shape == shape
 
