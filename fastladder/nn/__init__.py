@@ -1,4 +1,4 @@
-"""Modules to drop into any model: recurrent cells and layers, decoder cells, and TAG around any network."""
+"""Modules to drop into any model: recurrent cells and layers, fast dropout, decoder cells, TAG around any network."""
 
 from fastladder.nn.batch_norm import StepBatchNorm
 from fastladder.nn.batch_statistics import synchronize_batch_norm, update_batch_norm
@@ -7,6 +7,8 @@ from fastladder.nn.conv_g3 import ConvG3
 from fastladder.nn.conv_gru_cell import ConvGRUCell
 from fastladder.nn.conv_lstm import ConvLSTM
 from fastladder.nn.conv_lstm_cell import ConvLSTMCell
+from fastladder.nn.fast_dropout_linear import FastDropoutLinear
+from fastladder.nn.fast_dropout_rnn import FastDropoutRNN
 from fastladder.nn.g1 import G1, ConvG1
 from fastladder.nn.ladder_combinator import LadderCombinator
 from fastladder.nn.lstm import LSTM
@@ -23,6 +25,8 @@ __all__ = [
     "ConvGRUCell",
     "ConvLSTM",
     "ConvLSTMCell",
+    "FastDropoutLinear",
+    "FastDropoutRNN",
     "LSTMCell",
     "LadderCombinator",
     "MeanTeacher",

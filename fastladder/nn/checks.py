@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastladder.ops.checks import autocast_dtype, check_option
+from fastladder.ops.checks import autocast, autocast_dtype, check_activation, check_option
 
 DIMS = (1, 2, 3)
 
@@ -23,6 +23,12 @@ def check_size(name: str, value: Any) -> int:
     if size < 1:
         raise ValueError(f"{name}: got {size}, needs a number above 0")
     return size
+
+
+def check_probability(name: str, value: Any) -> None:
+    """Checks a number from 0 to 1."""
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{name}: got {value}, needs a probability from 0 to 1")
 
 
 def check_shape(name: str, value: Any) -> tuple[int, ...]:
@@ -51,6 +57,10 @@ def check_features(name: str, tensor: Any, channels: int, dims: int, module: Any
     if tensor.dim() != dims + 2 or tensor.shape[1] != channels:
         spatial = "".join(f", S{d + 1}" for d in range(dims))
         raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, needs (N, {channels}{spatial})")
+    _check_like_weight(name, tensor, module)
+
+
+def _check_like_weight(name: str, tensor: Tensor, module: Any) -> None:
     weight = getattr(module, "weight", None)
     if not isinstance(weight, Tensor):
         return
@@ -60,14 +70,35 @@ def check_features(name: str, tensor: Any, channels: int, dims: int, module: Any
         raise TypeError(f"{name}: got dtype {tensor.dtype}, needs {weight.dtype} like the weights")
 
 
-def check_state(state: Any) -> tuple[Tensor, Tensor] | None:
-    """Checks that a state is hidden and cell, or missing: None or (None, None)."""
+def check_moments(mean: Any, var: Any, leading: str, features: int, module: Any = None) -> tuple[Tensor, Tensor]:
+    """Checks mean and variance of units, and their dtype and device against a module, if that has a `weight`.
+
+    Args:
+        mean: (*, features), with two dimensions or more.
+        var: shaped like `mean`; missing means 0.
+        leading: how the message writes the dimensions before the last.
+
+    Returns:
+        mean and variance, in the dtype of autocast where it is on.
+    """
+    if not isinstance(mean, Tensor):
+        raise TypeError(f"mean: got {type(mean).__name__}, needs a tensor")
+    if mean.dim() < 2 or mean.shape[-1] != features:
+        raise ValueError(f"mean: got shape {tuple(mean.shape)}, needs ({leading}, {features})")
+    _check_like_weight("mean", mean, module)
+    mean, var = autocast(mean, torch.zeros_like(mean) if var is None else var)
+    check_activation("var", var, mean.shape, mean, "mean")
+    return mean, var
+
+
+def check_state(state: Any, needed: str = "hidden and cell, (h, c)") -> tuple[Tensor, Tensor] | None:
+    """Checks that a state has two parts, hidden and cell if not said otherwise, or is missing: None or (None, None)."""
     if state is None:
         return None
     if isinstance(state, Tensor) or not isinstance(state, Sequence):
-        raise TypeError(f"state: got {type(state).__name__}, needs hidden and cell, (h, c)")
+        raise TypeError(f"state: got {type(state).__name__}, needs {needed}")
     if len(state) != 2:
-        raise ValueError(f"state: got {len(state)} parts, needs hidden and cell, (h, c)")
+        raise ValueError(f"state: got {len(state)} parts, needs {needed}")
     hidden, cell = state
     if hidden is None and cell is None:
         return None

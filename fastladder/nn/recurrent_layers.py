@@ -1,7 +1,6 @@
 """Layers and directions of recurrent cells over sequences."""
 
-from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,8 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
-from fastladder.nn.checks import check_size, check_state
+from fastladder.nn.checks import check_probability, check_size, check_state
 from fastladder.nn.lstm_cell import GatedCell, State
+from fastladder.nn.packing import Packing, check_lengths
 from fastladder.nn.reset import reset_children
 from fastladder.ops.checks import check_flag
 
@@ -47,8 +47,7 @@ class RecurrentLayers(nn.Module):
         num_layers = check_size("num_layers", num_layers)
         check_flag("batch_first", batch_first)
         check_flag("bidirectional", bidirectional)
-        if not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
-            raise ValueError(f"dropout: got {dropout}, needs a probability from 0 to 1")
+        check_probability("dropout", dropout)
         self.input_size, self.hidden_size, self.num_layers, self.dims = input_size, hidden_size, num_layers, dims
         self.batch_first, self.dropout, self.bidirectional = batch_first, dropout, bidirectional
         self.directions = ("", "_reverse") if bidirectional else ("",)
@@ -134,18 +133,11 @@ class RecurrentLayers(nn.Module):
         return output.transpose(0, 1) if self.batch_first else output, state
 
     def _run_lengths(self, input: Tensor, lengths: list[int], state: State | None) -> tuple[Tensor, State]:
-        """Runs over input (T, N, C, *S). It is packed here, as torch.func cannot transform torch's own packing."""
-        duration, batch = input.shape[:2]
-        order = sorted(range(batch), key=lambda n: -lengths[n])
-        batch_sizes = [sum(length > step for length in lengths) for step in range(max(lengths))]
-        rows = [step * batch + n for step, size in enumerate(batch_sizes) for n in order[:size]]
-        index = torch.tensor(rows, device=input.device)
-        if state is not None:
-            state = (state[0][:, order], state[1][:, order])
-        output, (hidden, cell) = self._run(input.flatten(0, 1)[index], batch_sizes, state)
-        padded = output.new_zeros(duration * batch, *output.shape[1:]).index_copy(0, index, output)
-        back = sorted(range(batch), key=order.__getitem__)
-        return padded.unflatten(0, (duration, batch)), (hidden[:, back], cell[:, back])
+        """Runs over input (T, N, C, *S)."""
+        packing = Packing(lengths, input.shape[0], input.device)
+        state = None if state is None else packing.sort(state)
+        output, state = self._run(packing.pack(input), packing.batch_sizes, state)
+        return packing.pad(output), packing.unsort(state)
 
     def _run_packed(self, packed: PackedSequence, state: State | None) -> tuple[PackedSequence, State]:
         """Runs over a packed sequence, whose samples are sorted by length."""
@@ -189,23 +181,6 @@ class RecurrentLayers(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, batch_first={self.batch_first}"
-
-
-def check_lengths(lengths: Any, batch: int, duration: int) -> list[int]:
-    """Checks the lengths of N samples, each from 1 to T, and returns them as integers."""
-    needed = f"needs ({batch},) integers"
-    if isinstance(lengths, Tensor):
-        if lengths.shape != (batch,) or lengths.is_floating_point() or lengths.dtype == torch.bool:
-            raise ValueError(f"lengths: got {lengths.dtype} of shape {tuple(lengths.shape)}, {needed}")
-        lengths = lengths.tolist()
-    if not isinstance(lengths, Iterable) or isinstance(lengths, str):
-        raise TypeError(f"lengths: got {type(lengths).__name__}, {needed}")
-    numbers = list(lengths)
-    if len(numbers) != batch or not all(isinstance(n, Integral) and not isinstance(n, bool) for n in numbers):
-        raise ValueError(f"lengths: got {numbers}, {needed}")
-    if min(numbers) < 1 or max(numbers) > duration:
-        raise ValueError(f"lengths: got {min(numbers)} to {max(numbers)}, needs 1 to {duration}")
-    return numbers
 
 
 def run_steps(

@@ -5,7 +5,7 @@ import torch
 from torch._subclasses import FakeTensorMode
 
 import fastladder
-from fastladder.nn import LSTM, ConvLSTM
+from fastladder.nn import LSTM, ConvLSTM, FastDropoutRNN
 from tests.nn.modules import MODULES, NETWORKS, cast, tensors
 
 EVERY = {name: (make, inputs, dict) for name, (make, inputs) in MODULES.items()} | NETWORKS
@@ -50,7 +50,7 @@ def test_an_empty_batch_has_an_empty_result(module, training):
     make, inputs, keywords = module
     network = make().train(training)
     arguments, options = inputs(), keywords()
-    batch_dim = 1 if isinstance(network, ConvLSTM | LSTM) else 0
+    batch_dim = 1 if isinstance(network, ConvLSTM | LSTM | FastDropoutRNN) else 0
     batch = arguments[0].shape[batch_dim]
 
     def emptied(x):

@@ -5,12 +5,13 @@ import torch
 
 from fastladder.models import LadderNetwork, RLadder, rladder_small_digits
 from fastladder.models.ladder import Conv, Dense, MaxPool
-from fastladder.nn import LSTM, ConvLSTM
+from fastladder.nn import LSTM, ConvLSTM, FastDropoutRNN
 from tests.nn.modules import MODULES, tensors
 
 NETWORKS = {
     "ConvLSTM without a state": (lambda: ConvLSTM(2, 3, 3, norm="layer"), lambda: (torch.rand(3, 2, 2, 5, 5),)),
     "LSTM without a state": (lambda: LSTM(2, 3), lambda: (torch.rand(3, 2, 2),)),
+    "FastDropoutRNN without a variance": (lambda: FastDropoutRNN(2, 3), lambda: (torch.rand(3, 2, 2),)),
     "RLadder": (lambda: RLadder(rladder_small_digits(4, 4, 5), (1, 20, 20)), lambda: (torch.rand(2, 3, 1, 20, 20),)),
     "LadderNetwork": (lambda: LadderNetwork(4, (8, 3)), lambda: (torch.rand(3, 4),)),
     "convolutional LadderNetwork": (
@@ -25,6 +26,8 @@ CELLS = [
     "ConvGRUCell",
     "ConvLSTM",
     "LSTM",
+    "FastDropoutLinear",
+    "FastDropoutRNN",
     "G1",
     "ConvG1",
     "ConvG2",
@@ -72,7 +75,7 @@ def test_onnx_of_any_batch_size(tmp_path):
 
 
 @pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize("name", ["ConvLSTM", "LSTM", "RLadder"])
+@pytest.mark.parametrize("name", ["ConvLSTM", "LSTM", "FastDropoutRNN", "RLadder"])
 def test_torch_export_keeps_the_fused_operators(name, strict):
     make, inputs = EVERY[name]
     module, arguments = make().eval(), inputs()
@@ -80,6 +83,8 @@ def test_torch_export_keeps_the_fused_operators(name, strict):
     calls = [node.target for node in exported.graph.nodes if node.op == "call_function"]
     if name == "LSTM":  # two layers in two directions
         assert calls.count(torch.ops.fastladder.lstm_sequence.default) == 4
+    elif name == "FastDropoutRNN":  # and three time steps
+        assert calls.count(torch.ops.fastladder.tanh_moments.default) == 12
     else:
         recurrent = 12 if name == "ConvLSTM" else 9  # three time steps of the same, or of three rows
         assert calls.count(torch.ops.fastladder.lstm_gates.default) == recurrent

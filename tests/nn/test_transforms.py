@@ -64,7 +64,10 @@ def test_second_derivative_along_a_direction(scalar):
     torch.testing.assert_close((product * direction).sum().detach(), true.detach(), rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["LSTMCell", "LSTM", "ConvLSTM", "ConvG1", "ConvG2", "ConvG3", "RLadder"])
+@pytest.mark.parametrize(
+    "name",
+    ["LSTMCell", "LSTM", "ConvLSTM", "FastDropoutLinear", "FastDropoutRNN", "ConvG1", "ConvG2", "ConvG3", "RLadder"],
+)
 def test_per_sample_gradients(name):
     torch.manual_seed(3)
     make, inputs, keywords = EVERY[name]

@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from bench.memory import saved_bytes
 from fastladder.models import LadderNetwork, RLadder, rladder_small_digits
-from fastladder.nn import G1, LSTM, ConvG1, ConvG3, ConvGRUCell, ConvLSTM, ConvLSTMCell, LSTMCell
+from fastladder.nn import G1, LSTM, ConvG1, ConvG3, ConvGRUCell, ConvLSTM, ConvLSTMCell, FastDropoutRNN, LSTMCell
 from tests.nn.modules import MODULES, NETWORKS, tensors
 
 X = torch.rand(4, 2, 2, 5, 5, generator=torch.Generator().manual_seed(1))
@@ -87,7 +87,7 @@ def test_fully_sharded(part, norm, dims):
 
 
 @pytest.mark.usefixtures("process_group")
-@pytest.mark.parametrize("name", ["LSTMCell", "LSTM", "ConvLSTM", "G1", "ConvG2", "ConvG3"])
+@pytest.mark.parametrize("name", ["LSTMCell", "LSTM", "ConvLSTM", "FastDropoutRNN", "G1", "ConvG2", "ConvG3"])
 def test_every_part_fully_sharded_on_its_own(name):
     """Their parameters are freed as soon as each part has run."""
     make, inputs = MODULES[name]
@@ -102,7 +102,8 @@ def test_every_part_fully_sharded_on_its_own(name):
 
 @pytest.mark.usefixtures("process_group")
 @pytest.mark.parametrize(
-    "name", ["LSTMCell", "LSTM", "ConvLSTM", "G1", "ConvG2", "LadderCombinator", "Tag", "Tagger", "RLadder"]
+    "name",
+    ["LSTMCell", "LSTM", "ConvLSTM", "FastDropoutRNN", "G1", "ConvG2", "LadderCombinator", "Tag", "Tagger", "RLadder"],
 )
 def test_sharded_on_the_meta_device_and_drawn_anew(name):
     make, *_ = (MODULES | NETWORKS)[name]
@@ -145,6 +146,7 @@ ONE_STEP = {
     "LSTM": (lambda: LSTM(2, 3, 2, bidirectional=True), lambda: (X[:1, :, :, 0, 0],)),
     "LSTM-layer": (lambda: LSTM(2, 3, norm="layer", bias=False), lambda: (X[:1, :, :, 0, 0],)),
     "LSTM-batch": (lambda: LSTM(2, 3, norm="batch"), lambda: (X[:1, :, :, 0, 0],)),
+    "FastDropoutRNN": (lambda: FastDropoutRNN(2, 3, 2, bidirectional=True), lambda: (X[:1, :, :, 0, 0],)),
     "ConvLSTM without bias": (lambda: ConvLSTM(2, 3, 3, bias=False), lambda: (X[:1],)),
     "ConvLSTMCell": (lambda: ConvLSTMCell(2, 3, 3, feedback_size=2), lambda: (X[0],)),
     "LSTMCell": (lambda: LSTMCell(2, 3), lambda: (X[0, :, :, 0, 0],)),
