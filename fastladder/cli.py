@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": ("fastladder.experiments.commands", "evaluate a run on its test set"),
     "reproduce": ("fastladder.experiments.reproduce", "train the rows of a paper's table and print it"),
     "figure": ("fastladder.experiments.commands", "draw a figure of a paper"),
+    "sample": ("fastladder.experiments.commands", "draw something new from a run, such as music"),
     "doctor": (None, "print backends, build and versions, and what is absent"),
 }
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130

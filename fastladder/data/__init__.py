@@ -1,5 +1,6 @@
 """Data: digits and what is made of them, shapes, and music. Imports neither models nor operators."""
 
+from fastladder.data.chorales import chorales
 from fastladder.data.dataset import UNLABELLED, MovingDigitSequence, OccludedMovingDigits, OptimalReconstructions
 from fastladder.data.digits import Digits, Splits, balanced_draw, bundled_digits, split_digits
 from fastladder.data.grouped import GroupedImages, GroupedSplits
@@ -19,6 +20,7 @@ from fastladder.data.moving import (
 )
 from fastladder.data.piano_rolls import KEYS, LOWEST, PianoRolls, PianoRollSplits
 from fastladder.data.polymusic import polymusic, read_polymusic
+from fastladder.data.roll_chunks import RollBatch, RollChunks
 from fastladder.data.shapes import INVERTED, SQUARE, TRIANGLE, draw_shapes, shapes
 from fastladder.data.sound import synthesize, write_wav
 from fastladder.data.textures import enlarged, texture_bank, texture_splits, textured_digits
@@ -44,9 +46,12 @@ __all__ = [
     "OptimalReconstructions",
     "PianoRollSplits",
     "PianoRolls",
+    "RollBatch",
+    "RollChunks",
     "Splits",
     "balanced_draw",
     "bundled_digits",
+    "chorales",
     "coverage",
     "draw_shapes",
     "enlarged",

@@ -1,4 +1,4 @@
-"""`fastladder train`, `fastladder evaluate` and `fastladder figure`."""
+"""`fastladder train`, `evaluate`, `figure` and `sample`."""
 
 import shlex
 import sys
@@ -14,6 +14,7 @@ from fastladder.experiments.callbacks import RunRecord
 from fastladder.experiments.configuration import (
     add_data_arguments,
     configuration_of,
+    experiment_asked,
     in_its_file,
     make_parser,
     options_of,
@@ -23,7 +24,7 @@ from fastladder.experiments.configuration import (
 )
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.files import write_json
-from fastladder.experiments.registry import DEFAULT_EXPERIMENT, FIGURES, find_experiment
+from fastladder.experiments.registry import DEFAULT_EXPERIMENT, FIGURES, SAMPLES, Drawing, find_experiment
 from fastladder.experiments.saved import read_run
 from fastladder.experiments.training import RunFolder, evaluate, train
 from fastladder.info import environment
@@ -31,7 +32,7 @@ from fastladder.info import environment
 
 def train_command(arguments: list[str]) -> int:
     """Trains, and leaves a run folder."""
-    experiment = find_experiment(DEFAULT_EXPERIMENT)
+    experiment = find_experiment(experiment_asked(arguments, DEFAULT_EXPERIMENT))
     parser = make_parser("train", options_of(experiment).description, experiment)
     options = parse_training(parser, arguments, experiment)
     folder = RunFolder(options.run)
@@ -113,13 +114,27 @@ def label(name: str, labels: Mapping[str, str]) -> str:
 
 def figure_command(arguments: list[str]) -> int:
     """Draws a figure of a paper, with the options of that figure."""
+    return draw("figure", "a figure of a paper", FIGURES, arguments)
+
+
+def sample_command(arguments: list[str]) -> int:
+    """Draws something new from a run, with the options of what is drawn."""
+    return draw("sample", "something new from a run", SAMPLES, arguments)
+
+
+def draw(command: str, what: str, drawings: Mapping[str, Drawing], arguments: list[str]) -> int:
+    """Draws what the first argument names, with the others.
+
+    Raises:
+        RunError: there is no such drawing; the message lists all.
+    """
     name = arguments[0] if arguments else ""
     if name in ("-h", "--help"):
-        print("usage: fastladder figure FIGURE [options; --help lists them]\n\nDraws a figure of a paper:")
-        for each, figure in FIGURES.items():
-            print(f"  {each:<17}{figure.title}")
+        print(f"usage: fastladder {command} {command.upper()} [options; --help lists them]\n\nDraws {what}:")
+        for each, drawing in drawings.items():
+            print(f"  {each:<17}{drawing.title}")
         raise SystemExit(0)
-    if name not in FIGURES:
-        raise RunError(f"figure: got {name!r}, needs one of {', '.join(FIGURES)}")
-    command: Callable[[list[str]], int] = FIGURES[name].place.find()
-    return command(arguments[1:])
+    if name not in drawings:
+        raise RunError(f"{command}: got {name!r}, needs one of {', '.join(drawings)}")
+    run: Callable[[list[str]], int] = drawings[name].place.find()
+    return run(arguments[1:])

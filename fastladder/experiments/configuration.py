@@ -1,5 +1,6 @@
 """Command-line options and YAML configurations."""
 
+import argparse
 import inspect
 import os
 import re
@@ -58,9 +59,25 @@ class ConfigurationFile(ActionConfigFile):
 
 
 def options_of(experiment: Experiment[Any, Any]) -> Options:
-    """How `fastladder train` trains an experiment."""
-    assert experiment.options is not None, f"{experiment.name} is trained by `fastladder reproduce` only"
+    """How `fastladder train` trains an experiment.
+
+    Raises:
+        RunError: it does not.
+    """
+    if experiment.options is None:
+        raise RunError(f"experiment: {experiment.name} is trained by `fastladder reproduce` only")
     return experiment.options
+
+
+def experiment_asked(arguments: list[str], default: str) -> str:
+    """The name of the experiment that the option --experiment asks for, on which the other options depend."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--experiment", default=default)
+    try:
+        asked, _ = parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise RunError(str(error)) from None
+    return str(asked.experiment)
 
 
 def options_in(file: YamlFile, known: set[str]) -> Iterator[tuple[str, Any]]:
@@ -100,7 +117,7 @@ def make_parser(command: str, description: str, experiment: Experiment[Any, Any]
     action = type("ConfigurationFile", (ConfigurationFile,), {"experiment": experiment})
     parser.add_argument("--config", action=action, help=f"YAML file, or one of {names}; options override it")
     name = experiment.name
-    parser.add_argument("--experiment", choices=[name], default=name, help="others: fastladder reproduce")
+    parser.add_argument("--experiment", choices=[name], default=name, help="what is learnt, such as music")
     parser.add_argument("--run", type=user_path, default=f"runs/{command}", help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in that folder")
     parser.add_argument("--minutes", type=float | None, help="stop after the first epoch that ends later than this")
@@ -143,8 +160,9 @@ def batch_count(value: Any) -> int:
 
 
 def add_data_arguments(parser: ArgumentParser) -> None:
-    """Where MNIST comes from. It does not decide the numbers, so it is no part of a run's configuration."""
-    parser.add_argument("--data-dir", type=user_path, help="folder with the four idx files of MNIST")
+    """Where files come from. It does not decide the numbers, so it is no part of a run's configuration."""
+    help_text = "folder with the four idx files of MNIST, or with the collections of music"
+    parser.add_argument("--data-dir", type=user_path, help=help_text)
     parser.add_argument("--download", action="store_true", help="fetch MNIST if it is not there")
 
 

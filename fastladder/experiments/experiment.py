@@ -43,13 +43,14 @@ class Experiment(Generic[Task, Data]):
 
     Attributes:
         name: in the runs' records.
-        data: from a configuration, and the arguments `folder` and `download` for MNIST, to the data. It has
+        data: from a configuration, and the arguments `folder` and `download` for files, to the data. It has
             `fingerprints()`: the sha256 of everything that decides it, for train, valid and test.
         task: from a configuration to the task, with initial weights from torch's global generator. No data is
             needed. Its attribute `evaluated` is the network that is evaluated.
-        why_not_mnist: from a configuration to the option by which the data is not made of MNIST; empty
-            where it is made of MNIST.
+        why_no_files: from a configuration to the option by which the data is made of no files of the user's; empty
+            where it is made of such, of MNIST or of piano rolls.
         represented_by: the checkpoint that stands for a run: that of the last epoch, or of the best where there is one.
+        downloads: whether such files can be fetched.
         labels: what scores are called in tables, first those that come first.
         options: how `fastladder train` trains it; None: only `fastladder reproduce` does.
     """
@@ -57,8 +58,9 @@ class Experiment(Generic[Task, Data]):
     name: str
     data: Callable[..., Data]
     task: Callable[[Configuration], Task]
-    why_not_mnist: Callable[[Configuration], str]
+    why_no_files: Callable[[Configuration], str]
     represented_by: Literal["best", "last"] = "last"
+    downloads: bool = True
     labels: Mapping[str, str] = field(default_factory=dict)
     options: Options | None = None
 
@@ -69,7 +71,7 @@ class Experiment(Generic[Task, Data]):
 
         Raises:
             DataError: the data is missing or damaged.
-            RunError: a value is wrong, or an option of MNIST is given where the data is not made of it; the message
+            RunError: a value is wrong, or an option of files is given where the data is made of none; the message
                 names it.
         """
         self.check_data_arguments(configuration, data_dir, download)
@@ -78,15 +80,17 @@ class Experiment(Generic[Task, Data]):
             return self.task(configuration), data
 
     def check_data_arguments(self, configuration: Configuration, data_dir: str | None, download: bool) -> None:
-        """Checks that what says where MNIST comes from has an effect.
+        """Checks that what says where files come from has an effect.
 
         Raises:
             RunError: it has none.
         """
-        reason = self.why_not_mnist(configuration)
+        reason = self.why_no_files(configuration)
         for option, given in (("--data-dir", data_dir is not None), ("--download", download)):
             if given and reason:
                 raise RunError(f"{option}: has no effect with {reason}")
+        if download and not self.downloads:
+            raise RunError("--download: this data cannot be fetched, --data-dir names the folder that holds it")
 
 
 def data_of(make: Callable[..., Data]) -> Callable[..., Data]:
@@ -99,10 +103,10 @@ def data_of(make: Callable[..., Data]) -> Callable[..., Data]:
 
 
 def source_not_mnist(default: str) -> Callable[[Configuration], str]:
-    """`Experiment.why_not_mnist` of data whose section has a "source", with its default."""
+    """`Experiment.why_no_files` of data that is made of MNIST or not by its "source", with the default."""
 
-    def why_not_mnist(configuration: Configuration) -> str:
+    def why_no_files(configuration: Configuration) -> str:
         source = configuration["data"].get("source", default)
         return "" if source == "mnist" else f"data.source {source!r}, only with 'mnist'"
 
-    return why_not_mnist
+    return why_no_files

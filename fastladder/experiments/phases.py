@@ -77,6 +77,38 @@ def train_once(attempt: Attempt, experiment: Experiment[Any, Any]) -> Outcome:
     return phase.outcome(complete=complete)
 
 
+def search_and_replay(attempt: Attempt, experiment: Experiment[Any, Any], *, until_best: bool = False) -> Outcome:
+    """Finds the learning rates on the training set, replays them on training and validation set, and evaluates.
+
+    A search that is cut off is itself evaluated, by its best checkpoint.
+
+    Args:
+        attempt: whose configuration has a schedule of the learning rate that depends on the validation.
+        experiment: its task and data.
+        until_best: whether the replay ends with the epoch whose cost in validation was the least; else it has all.
+    """
+    end = None if attempt.minutes is None else time.monotonic() + 60 * attempt.minutes
+    search = Phase(attempt, experiment, attempt.configuration, attempt.folder / "search")
+    # The replay takes as long as the search, so the search gets half of the time.
+    if not search.train(None if attempt.minutes is None else attempt.minutes / 2):
+        return search.outcome(complete=False)
+    history = search.folder.history()
+    if until_best:
+        best = min(history, key=lambda epoch: epoch["valid/cost"])
+        history = history[: int(best["epoch"])]
+    rates = [epoch["learning_rate"] for epoch in history]
+    sections = attempt.configuration
+    configuration = {
+        **sections,
+        "data": {**sections["data"], "join_validation": True},
+        "model": {**sections["model"], "schedule": rates},
+        "trainer": {**sections["trainer"], "max_epochs": len(rates)},
+    }
+    replay = Phase(attempt, experiment, configuration, attempt.folder / "replay")
+    complete = replay.train(minutes_until(end), validate=False)
+    return replay.outcome(complete=complete, before=[search])
+
+
 def minutes_until(end: float | None) -> float | None:
     """How many minutes are left until a moment of `time.monotonic`, a little more than none; None: no end."""
     return None if end is None else max(1e-6, (end - time.monotonic()) / 60)

@@ -24,8 +24,8 @@ class Place(NamedTuple):
         return getattr(importlib.import_module(self.module), self.attribute)
 
 
-class Figure(NamedTuple):
-    """A figure of a paper: what it shows, and the function that draws it from its own options."""
+class Drawing(NamedTuple):
+    """Something to draw, such as a figure of a paper: what it shows, and the function with its own options."""
 
     title: str
     place: Place
@@ -37,12 +37,14 @@ EXPERIMENTS = {
     "shapes": Place(f"{HERE}.shapes.experiment", "SHAPES"),
     "textured_digits": Place(f"{HERE}.textured_digits.experiment", "TEXTURED_DIGITS"),
     "textured_digits_grouping": Place(f"{HERE}.textured_digits.experiment", "TEXTURED_GROUPING"),
+    "music": Place(f"{HERE}.music.experiment", "MUSIC"),
 }
 DEFAULT_EXPERIMENT = "occluded_moving_digits"  # of `fastladder train` and `fastladder demo`
 
 TABLES = {
     "rladder-table1": Place(f"{HERE}.occluded_moving_digits.tables", "TABLE1"),
     "rladder-table2": Place(f"{HERE}.occluded_moving_digits.tables", "TABLE2"),
+    "rladder-music": Place(f"{HERE}.music.tables", "RLADDER_MUSIC"),
     "ladder-mnist": Place(f"{HERE}.few_labels.tables", "LADDER_MNIST"),
     "tagger-table1": Place(f"{HERE}.shapes.tables", "TABLE1"),
     "tagger-table2-textures1": Place(f"{HERE}.textured_digits.tables", "TEXTURES1"),
@@ -51,20 +53,26 @@ TABLES = {
 }
 
 FIGURES = {
-    "rladder-figure4": Figure(
+    "rladder-figure4": Drawing(
         "Truth, observation, prediction and probe (Recurrent Ladder Networks, Fig. 4)",
         Place(f"{HERE}.occluded_moving_digits.probe", "figure4_command"),
     ),
-    "message-passing": Figure(
+    "message-passing": Drawing(
         "Message passing, corrected and as printed (Recurrent Ladder Networks, appendices B and C)",
         Place(f"{HERE}.message_passing.figures", "message_passing_command"),
     ),
-    "tagger-figure4": Figure(
+    "tagger-figure4": Drawing(
         "Groups of shapes, by iteration (Tagger, Fig. 4)", Place(f"{HERE}.shapes.figures", "figure4_command")
     ),
-    "tagger-figure5": Figure(
+    "tagger-figure5": Drawing(
         "Groups of textured digits, by iteration (Tagger, Fig. 5)",
         Place(f"{HERE}.textured_digits.figures", "figure5_command"),
+    ),
+}
+
+SAMPLES = {
+    "music": Drawing(
+        "A piece of music, as MIDI, as sound and as a picture", Place(f"{HERE}.music.sampling", "sample_command")
     ),
 }
 

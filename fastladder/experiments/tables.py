@@ -78,7 +78,7 @@ class Attempt:
         configuration: all that decides the numbers.
         folder: where its runs are kept, and gone on with.
         minutes: how long it may take; None: as long as it takes.
-        data_dir, download: where MNIST comes from.
+        data_dir, download: where files come from.
         console: where progress is shown.
     """
 

@@ -41,7 +41,7 @@ def _never_train(monkeypatch):
             "needs --trainer.gradient_clip_val",
         ),
         (["train", "--model.consistency_w=3"], "--model.consistency_w=3"),  # not taken for an abbreviation
-        (["train", "--experiment=grouping"], "--experiment: invalid choice: 'grouping'"),
+        (["train", "--experiment=grouping"], "experiment: got 'grouping', needs one of"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -11,12 +11,12 @@ def grouping_experiment(
     name: str,
     data: Callable[..., ImageData],
     image_shape: Callable[[Configuration], tuple[int, int]],
-    why_not_mnist: Callable[[Configuration], str],
+    why_no_files: Callable[[Configuration], str],
 ) -> Experiment[TaggerTask, ImageData]:
     """An experiment whose task is a Tagger.
 
     Args:
-        name, data, why_not_mnist: as for `fastladder.experiments.experiment.Experiment`.
+        name, data, why_no_files: as for `fastladder.experiments.experiment.Experiment`.
         image_shape: from a configuration to the height and width of an image.
     """
 
@@ -26,4 +26,4 @@ def grouping_experiment(
         options = {f"test_{name}": test[name] for name in ("groups", "iterations") if name in test}
         return TaggerTask(image_shape(configuration), **configuration["model"], **options, seed=configuration["seed"])
 
-    return Experiment(name, data, make_task, why_not_mnist, labels={"ami": "AMI"})
+    return Experiment(name, data, make_task, why_no_files, labels={"ami": "AMI"})

@@ -24,13 +24,14 @@ def make_task(configuration: Configuration) -> MovingDigitsTask:
     return MovingDigitsTask(**configuration["model"], frame_size=config.frame_size, frames=frames)
 
 
-OF_DECODER = ("feedback", "predict", "alignment", "init", "prediction_weight")
+OF_DECODER = ("feedback", "detach_feedback", "predict", "alignment", "init", "prediction_weight")
 VOIDS = (
     Void(
         tuple(f"--model.{name}" for name in OF_DECODER),
         lambda options: not options.model.decoder,
         "--model.decoder true",
     ),
+    Void(("--model.detach_feedback",), lambda options: not options.model.feedback, "--model.feedback true"),
     Void(("--model.prediction_weight",), lambda options: not options.model.predict, "--model.predict true"),
     Void(
         ("--model.learning_rate",),

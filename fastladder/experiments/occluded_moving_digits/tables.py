@@ -6,10 +6,8 @@ together; it is the one that is evaluated (appendix D.1). At the other scales th
 for all rows, and a row is trained once.
 """
 
-import time
-
 from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
-from fastladder.experiments.phases import Phase, minutes_until, train_once
+from fastladder.experiments.phases import search_and_replay, train_once
 from fastladder.experiments.tables import Attempt, Column, Outcome, Row, Table, read_scales
 
 ERROR = Column("classification_error", "error (%)")
@@ -19,31 +17,8 @@ PREDICTION = Column("next_frame_error", "prediction error (1e-5)", factor=1e5, d
 def train_by_schedule(attempt: Attempt) -> Outcome:
     """Trains as the schedule of the configuration asks for, and evaluates."""
     if attempt.configuration["model"]["schedule"] == "halving":
-        return search_and_replay(attempt)
+        return search_and_replay(attempt, MOVING_DIGITS)
     return train_once(attempt, MOVING_DIGITS)
-
-
-def search_and_replay(attempt: Attempt) -> Outcome:
-    """Finds the schedule on the training set, replays it on training and validation set, and evaluates.
-
-    A search that is cut off is itself evaluated, by its best checkpoint.
-    """
-    end = None if attempt.minutes is None else time.monotonic() + 60 * attempt.minutes
-    search = Phase(attempt, MOVING_DIGITS, attempt.configuration, attempt.folder / "search")
-    # The replay takes as long as the search, so the search gets half of the time.
-    if not search.train(None if attempt.minutes is None else attempt.minutes / 2):
-        return search.outcome(complete=False)
-    rates = [epoch["learning_rate"] for epoch in search.folder.history()]
-    sections = attempt.configuration
-    configuration = {
-        **sections,
-        "data": {**sections["data"], "join_validation": True},
-        "model": {**sections["model"], "schedule": rates},
-        "trainer": {**sections["trainer"], "max_epochs": len(rates)},
-    }
-    replay = Phase(attempt, MOVING_DIGITS, configuration, attempt.folder / "replay")
-    complete = replay.train(minutes_until(end), validate=False)
-    return replay.outcome(complete=complete, before=[search])
 
 
 TABLE1 = Table(

@@ -51,6 +51,7 @@ class MovingDigitsTask(Task):
         alignment: as in `fastladder.models.RLadder`.
         init: as there.
         feedback: as there.
+        detach_feedback: as there.
         decoder: as there.
         predict: as there; False also leaves out its cost.
         classify: as there; False also leaves out its cost.
@@ -84,6 +85,7 @@ class MovingDigitsTask(Task):
         alignment: Literal["inverse", "same"] = "inverse",
         init: Literal["default", "ladder"] = "default",
         feedback: bool = True,
+        detach_feedback: bool = False,
         decoder: bool = True,
         predict: bool = True,
         classify: bool = True,
@@ -119,6 +121,7 @@ class MovingDigitsTask(Task):
             alignment=alignment,
             init=init,
             feedback=feedback,
+            detach_feedback=detach_feedback,
             decoder=decoder,
             predict=predict,
             classify=classify,

@@ -60,6 +60,8 @@ class RLadder(nn.Module):
         init: the initial activations of G1 and G2 cells, "default" or "ladder" (see `fastladder.nn.G1`).
         steps: the number of time steps for which batch normalisation has running statistics of their own.
         feedback: whether outputs of the decoder are inputs of the encoder in the next time step.
+        detach_feedback: whether the gradient stops there, so that a decoder learns to predict the next frame and not to
+            feed back. In short trainings both tasks come out better.
         decoder: whether there is a decoder. False leaves a hierarchical recurrent network without feedback and
             prediction.
         predict: whether the next frame is predicted, which needs a decoder cell beside the lowest row.
@@ -78,6 +80,7 @@ class RLadder(nn.Module):
         init: str = "default",
         steps: int = 1,
         feedback: bool = True,
+        detach_feedback: bool = False,
         decoder: bool = True,
         predict: bool = True,
         classify: bool = True,
@@ -87,7 +90,14 @@ class RLadder(nn.Module):
         super().__init__()
         check_option("alignment", alignment, ALIGNMENTS)
         check_init(init)
-        for name, flag in dict(feedback=feedback, decoder=decoder, predict=predict, classify=classify).items():
+        flags = dict(
+            feedback=feedback,
+            detach_feedback=detach_feedback,
+            decoder=decoder,
+            predict=predict,
+            classify=classify,
+        )
+        for name, flag in flags.items():
             check_flag(name, flag)
         if not isinstance(levels, Sequence) or not levels or not all(isinstance(level, Level) for level in levels):
             raise TypeError(f"levels: got {levels!r}, needs a sequence of Level")
@@ -104,6 +114,9 @@ class RLadder(nn.Module):
             raise ValueError(
                 "predict, classify: got no task, needs a decoder that predicts or a last Dense row that classifies"
             )
+        self.detach_feedback = detach_feedback
+        if self.feedback and self.detach_feedback and not self.predict:
+            raise ValueError("detach_feedback: got True, needs a decoder that predicts: this one would learn nothing")
 
         options: dict[str, Any] = {"steps": steps, "device": device, "dtype": dtype}
         self.recurrent = [number for number, level in enumerate(levels, start=1) if level.encoder.recurrent]
@@ -228,8 +241,14 @@ class RLadder(nn.Module):
         return RLadderOutput(
             prediction=like_layout(decoded[0], frame) if self.predict else None,
             logits=encoded[-1] if self.classify else None,
-            state=tuple(RowState(*after[n], decoded=decoded[n] if self.feedback else None) for n in self.recurrent),
+            state=tuple(RowState(*after[n], decoded=self._feedback(decoded, n)) for n in self.recurrent),
         )
+
+    def _feedback(self, decoded: dict[int, Tensor], level: int) -> Tensor | None:
+        """What the encoder gets of the decoder's output at a level in the next time step."""
+        if not self.feedback:
+            return None
+        return decoded[level].detach() if self.detach_feedback else decoded[level]
 
     def extra_repr(self) -> str:
         switches = ("feedback", "predict", "classify")

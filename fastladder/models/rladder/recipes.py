@@ -79,7 +79,8 @@ def rladder_music() -> tuple[Level, ...]:
     """Table 8, the RLadder of polyphonic music: frames (1, 88), one for each key of a piano.
 
     The paper's filters of (1, 3) on maps of (1, 88) become filters of 3 in one dimension. The softmax over 19 classes
-    that it prints on top is left out: it has no task.
+    that it prints on top is left out: it has no task. The dense decoder cells have layer normalisation (appendix A.4:
+    in the decoder always), so that pieces of unequal length do not change each other.
     """
     return (
         Level(ConvLSTM(32, 3), ConvG2(3)),
@@ -87,8 +88,8 @@ def rladder_music() -> tuple[Level, ...]:
         Level(ConvLSTM(96, 3, stride=2), ConvG2(3)),
         Level(ConvLSTM(128, 3, stride=2), ConvG2(3)),
         Level(ConvLSTM(160, 3, stride=2), ConvG2(3)),
-        Level(AvgPool(2), G1()),
-        Level(LSTM(96), G1()),
+        Level(AvgPool(2), G1("layer")),
+        Level(LSTM(96), G1("layer")),
     )
 
 

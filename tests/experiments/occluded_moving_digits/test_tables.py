@@ -22,7 +22,7 @@ def _noise_for_mnist():
         yield
 
 
-SHIPPED = [name for name in TABLES if name.startswith("rladder-")]
+SHIPPED = [name for name in TABLES if name.startswith("rladder-table")]
 # What a row's name promises: frames of a sequence, decoder and its feedback, prediction, classification.
 PROMISES = {
     "static": (1, False, False, False, True),

@@ -104,6 +104,19 @@ def test_feedback_is_the_only_way_from_the_decoder_to_the_classes():
         assert after[:, 1:].equal(before[:, 1:]) is not feedback
 
 
+def test_detached_feedback_is_the_same_without_its_gradient():
+    x = frames()
+    network, detached = tiny(), tiny(detach_feedback=True)
+    detached.load_state_dict(network.state_dict())
+    for each in (network, detached):
+        each.eval()(x).logits[:, -1].sum().backward()
+    assert detached(x).logits.equal(network(x).logits)
+    assert any(parameter.grad is not None for parameter in network.decoder.parameters())
+    assert all(parameter.grad is None for parameter in detached.decoder.parameters())
+    detached(x).prediction[:, -1].sum().backward()  # by the prediction a decoder learns as before
+    assert all(parameter.grad is not None for parameter in detached.decoder.parameters())
+
+
 def test_without_the_decoder_the_encoder_is_the_same():
     network, x = tiny(feedback=False), frames()
     alone = RLadder(TINY, SHAPE, decoder=False)
@@ -205,6 +218,7 @@ def test_double_and_bfloat16():
         (lambda: RLadder(TINY, SHAPE, alignment="above"), ValueError, "alignment: got 'above'"),
         (lambda: RLadder(TINY, SHAPE, init="zeros"), ValueError, "init: got 'zeros'"),
         (lambda: RLadder(TINY, SHAPE, feedback=1), TypeError, "feedback: got 1"),
+        (lambda: tiny(detach_feedback=True, predict=False), ValueError, "detach_feedback: got True, needs a dec"),
         (lambda: RLadder(TINY, SHAPE, steps=0), ValueError, "steps: got 0"),
         (lambda: RLadder(rladder_occluded_digits, SHAPE), TypeError, "levels: got <function"),
         (lambda: RLadder([], SHAPE), TypeError, r"levels: got \[\]"),
