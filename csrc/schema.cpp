@@ -94,4 +94,7 @@ STABLE_TORCH_LIBRARY(fastladder, library) {
   library.def("relu_moments(Tensor mean, Tensor var) -> (Tensor, Tensor)");
   library.def(
       "relu_moments_backward(Tensor? grad_mean, Tensor? grad_var, Tensor mean, Tensor var) -> (Tensor, Tensor)");
+
+  library.def("wiener_kl(Tensor mean, Tensor var, bool exact) -> Tensor");
+  library.def("wiener_kl_backward(Tensor? grad_kl, Tensor mean, Tensor var, bool exact) -> (Tensor, Tensor)");
 }

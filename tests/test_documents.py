@@ -10,7 +10,7 @@ import fastladder
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
-FAMILIES = ("lstm_gates", "gated_combine", "grouping", "moments")
+FAMILIES = ("lstm_gates", "gated_combine", "grouping", "gaussian", "moments")
 PATHS = r"\b(?:csrc|kernels|fastladder|tests|bench|results)/[\w./*-]*\w/?|\b[A-Z]{4,}\.md"
 
 pytestmark = pytest.mark.skipif(not (ROOT / "ARCHITECTURE.md").exists(), reason="not a checkout")

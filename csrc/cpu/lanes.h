@@ -120,7 +120,7 @@ FASTLADDER_INLINE Lanes<float> exponential(Lanes<float> x) {
 }
 
 // log(x) = n log(2) + log(y) with y around 1, log(y) = 2 artanh(s), s = (y - 1) / (y + 1) by its Taylor polynomial.
-// Numbers too small to be normal count as 0, and infinity and NaN stay what they are.
+// Numbers too small to be normal count as 0, infinity and NaN stay what they are, and one below 0 has no logarithm.
 FASTLADDER_INLINE Lanes<float> logarithm(Lanes<float> x) {
   const Bits bits = bits_of(x), n = (bits - 0x3F3504F3) >> 23;  // the bits of sqrt(1/2), where y begins
   const Lanes<float> one(1.0f), y = floats_of(bits - (n << 23));
@@ -129,6 +129,7 @@ FASTLADDER_INLINE Lanes<float> logarithm(Lanes<float> x) {
   for (float coefficient : {2.0f / 7, 2.0f / 5, 2.0f / 3, 2.0f}) p = p * square + Lanes<float>(coefficient);
   Lanes<float> log = Lanes<float>(__builtin_convertvector(n, Floats)) * Lanes<float>(0.693147181f) + s * p;
   log = x.v < Lanes<float>(1.17549435e-38f).v ? Lanes<float>(-INFINITY).v : log.v;
+  log = x.v < Lanes<float>(0.0f).v ? Lanes<float>(NAN).v : log.v;
   return x.v < Lanes<float>(INFINITY).v ? log.v : x.v;
 }
 

@@ -3,13 +3,9 @@
 #pragma once
 
 #include "formulas/activations.h"
+#include "formulas/mean_and_variance.h"
 
 namespace fastladder {
-
-template <class V>
-struct MeanAndVariance {
-  V mean, variance;
-};
 
 constexpr double two_by_root_pi = 1.1283791670955126, root_half = 0.7071067811865476;
 constexpr double by_root_two_pi = 0.3989422804014327;

@@ -2,6 +2,7 @@
 
 from fastladder import backends, extension
 from fastladder.ops.gated_combine import combine_g1, combine_g2, combine_g3, combine_g3_hidden, ladder_combine
+from fastladder.ops.gaussian import wiener_kl
 from fastladder.ops.grouping import (
     group_evidence,
     group_evidence_bernoulli,
@@ -35,4 +36,5 @@ __all__ = [
     "relu_moments",
     "sigmoid_moments",
     "tanh_moments",
+    "wiener_kl",
 ]

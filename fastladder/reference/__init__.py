@@ -5,6 +5,7 @@ kernels, describes the arguments, and runs these functions where no kernel exist
 """
 
 from fastladder.reference.gated_combine import combine_g1, combine_g2, combine_g3, combine_g3_hidden, ladder_combine
+from fastladder.reference.gaussian import wiener_kl
 from fastladder.reference.grouping import (
     group_evidence,
     group_evidence_bernoulli,
@@ -33,4 +34,5 @@ __all__ = [
     "relu_moments",
     "sigmoid_moments",
     "tanh_moments",
+    "wiener_kl",
 ]

@@ -13,7 +13,8 @@ def test_what_keeps_memory_comes_last():
     listed = subprocess.run(collect, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     names = [line for line in listed.splitlines() if line.startswith("bench/")]
     keeps = [
-        "[kept-" in name or name.split("bench_")[1].startswith(("lstm_gates", "gated_combine", "grouping", "moments"))
+        "[kept-" in name
+        or name.split("bench_")[1].startswith(("lstm_gates", "gated_combine", "grouping", "gaussian", "moments"))
         for name in names
     ]
     assert keeps == sorted(keeps)

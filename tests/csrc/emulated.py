@@ -26,6 +26,7 @@ ENGINES = {  # of every family, and the header that defines it
     "lstm_gates": ("CudaPreactivationEngine", "preactivation_engine"),
     "gated_combine": ("CudaPreactivationEngine", "preactivation_engine"),
     "grouping": ("CudaGroupingEngine", "grouping_engine"),
+    "gaussian": ("CudaGaussianEngine", "gaussian_engine"),
     "moments": ("CudaMomentsEngine", "moments_engine"),
 }
 NAMESPACE = "fastladder_emulated"

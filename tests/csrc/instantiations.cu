@@ -1,6 +1,7 @@
 // The kernels that do most of the work: test_cuda_build.py compiles them and inspects the code for each GPU.
 #include "cuda/channel_gradients.cuh"
 #include "cuda/column_statistics.cuh"
+#include "cuda/gaussian_kernel.cuh"
 #include "cuda/grouping_kernel.cuh"
 #include "cuda/moments_kernel.cuh"
 #include "cuda/norm_sums.cuh"
@@ -39,6 +40,10 @@ template __global__ void group_kernel<GaussianMixture, true, 4, 4>(const __grid_
 template __global__ void group_kernel<BernoulliMixture, true, 4, 8>(const __grid_constant__ GroupCall<BFloat16>);
 template __global__ void group_kernel<BernoulliMixture, true, 8, 2>(const __grid_constant__ GroupCall<float>);
 template __global__ void group_kernel<BernoulliMixture, false, 4, 8>(const __grid_constant__ GroupCall<Half>);
+
+template __global__ void sequence_sum_kernel<WienerKl<true>, 4>(const __grid_constant__ SequenceSumCall<float>);
+template __global__ void sequence_gradient_kernel<WienerKl<true>, 8>(const __grid_constant__ SequenceProblem<BFloat16>);
+template __global__ void sequence_gradient_kernel<WienerKl<false>, 8>(const __grid_constant__ SequenceProblem<Half>);
 
 template __global__ void moments_kernel<TanhMoments, true, 4>(const __grid_constant__ MomentsProblem<float>);
 template __global__ void moments_kernel<ReluMoments, true, 8>(const __grid_constant__ MomentsProblem<BFloat16>);

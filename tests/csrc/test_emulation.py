@@ -12,6 +12,7 @@ from tests.ops.contract import (
     MIXED_ROWS,
     NARROW_FLOOR,
     ROWS,
+    WIENER_KL,
     Row,
     assert_as_good_as_reference,
     evaluate,
@@ -23,7 +24,9 @@ every_row = pytest.mark.parametrize("row", ROWS + MIXED_ROWS, ids=lambda row: ro
 VARIED = [  # one of each kind, for tests that are slow to emulate
     row
     for row in ROWS + MIXED_ROWS
-    if row.name.startswith(("lstm_gates-J=3", "combine_g2-norm", "combine_g1", "group_evidence", "group_mixture"))
+    if row.name.startswith(
+        ("lstm_gates-J=3", "combine_g2-norm", "combine_g1", "group_evidence", "group_mixture", "wiener_kl")
+    )
     and "squash_gate=False" not in row.name
 ]
 varied_rows = pytest.mark.parametrize("row", VARIED, ids=lambda row: row.name)
@@ -88,6 +91,14 @@ def test_any_number_of_groups(row: Row, groups: int, dtype: torch.dtype) -> None
     floor = 2 * FLOOR  # 32 groups are added up one after the other, and divided by small masks
     for shape in ((2, groups, 8, 2), (2, groups, 8, 150), (2, groups, 7, 3)):
         assert_as_good_as_reference(row, row.inputs(shape, dtype=dtype), floor)
+
+
+@pytest.mark.parametrize("row", WIENER_KL, ids=lambda row: row.name)
+@pytest.mark.parametrize("dtype", [torch.float32, *NARROW_FLOOR], ids=str)
+def test_rows_of_any_length(row: Row, dtype: torch.dtype) -> None:
+    """Several packs a thread, and fewer for those that have the last ones; several rows a warp."""
+    for shape in ((3, 5, 16, 16), (3, 5, 7, 13), (5, 7, 3), (1, 1, 1)):
+        assert_as_good_as_reference(row, row.inputs(shape, dtype=dtype))
 
 
 @varied_rows

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.csrc.emulated import Trace, Tracer
-from tests.ops.contract import PARAMETER, ROWS, Row, lstm_gates, lstm_sequence
+from tests.ops.contract import PARAMETER, ROWS, WIENER_KL, Row, lstm_gates, lstm_sequence
 
 pytestmark = pytest.mark.usefixtures("emulation")
 
@@ -132,3 +132,13 @@ def test_groups(row: Row, tracer: Tracer) -> None:
     assert (forward.trace.launches, backward.trace.launches) == (1, 2 if "variance" in row.arguments else 1)
     for each in (forward, backward):
         each.check_accesses(most_reads=1)
+
+
+@pytest.mark.parametrize("row", WIENER_KL, ids=lambda row: row.name)
+def test_time_steps(row: Row, tracer: Tracer) -> None:
+    """One launch for each pass. The steps before and after are read too, where there are any."""
+    forward, backward = run(row, tracer, SHAPE)
+    assert (forward.trace.launches, backward.trace.launches) == (1, 1)
+    backward.reads.pop()  # the cotangent: each thread reads those of its row
+    forward.check_accesses(most_reads=2)
+    backward.check_accesses(most_reads=3)

@@ -18,6 +18,7 @@ from tests.ops.contract import (
     NORMS,
     PARAMETER,
     ROWS,
+    WIENER_KL,
     Row,
     combine_g1,
     combine_g2,
@@ -167,6 +168,24 @@ def test_operators_without_a_norm(row: Row, shape: tuple[int, ...], layout: str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_moments_with_an_unused_output(row: Row, dtype: torch.dtype, unused: int) -> None:
     check(row, row.inputs((3, 5, 5, 19), dtype=dtype), unused)
+
+
+@pytest.mark.parametrize("row", WIENER_KL, ids=lambda row: row.name)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param((3, 5, 7), id="rows-and-features-that-do-not-fill"),
+        pytest.param((7, 37, 3, 7), id="several-blocks-of-rows"),
+        pytest.param((2, 3, 37, 41), id="several-blocks-of-features"),
+        pytest.param((3, 1), id="one-step-of-one-feature"),
+        pytest.param((0, 3, 5), id="no-samples"),
+        pytest.param((2, 0, 5), id="no-steps"),
+        pytest.param((2, 3, 0), id="no-features"),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_wiener_kl(row: Row, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    check(row, row.inputs(shape, dtype=dtype))
 
 
 GAUSSIAN = [

@@ -41,6 +41,8 @@ KERNELS = {
     "mixture_backward_kernel",
     "gaussian_moments_kernel",
     "gaussian_moments_backward_kernel",
+    "wiener_kl_kernel",
+    "wiener_kl_backward_kernel",
 }
 # Their threads have registers for four elements only: 16 bytes in float32, 8 in the narrow dtypes.
 CROWDED_KERNELS = {
@@ -134,6 +136,10 @@ def run_all_operators(
     operators.group_mixture_nll_backward(nll, group, *tensors, variance)
     operators.group_mixture_nll_bernoulli(*tensors)
     operators.group_mixture_nll_bernoulli_backward(nll, group, *tensors)
+    sequence = torch.empty(24, samples, c, dtype=dtype)
+    for exact in (True, False):
+        kl = operators.wiener_kl(sequence, sequence, exact)
+        operators.wiener_kl_backward(kl, sequence, sequence, exact)
     for name in ("tanh_moments", "sigmoid_moments", "relu_moments"):
         getattr(operators, name)(cell, cell)
         getattr(operators, f"{name}_backward")(cell, cell, cell, cell)

@@ -3,6 +3,7 @@
 A new family joins by adding its rows. The bench and the tests of the kernels take their inputs from here too.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from inspect import signature
@@ -77,6 +78,7 @@ class Row:
     keeps_layout: bool = True  # results lie in memory as the first argument; else they are contiguous
     kept: int = 0  # numbers for each one of the first output that the backward pass takes beside inputs and statistics
     wide_states: bool = False  # states have the dtype of arithmetic; activations are then bfloat16 by default
+    only_sums: bool = False  # every output is a sum, in the dtype of arithmetic
 
     @property
     def name(self) -> str:
@@ -231,7 +233,18 @@ def moments(operator: str) -> Row:
     return Row(operator, {"mean": activation(), "var": activation(values=torch.exp)}, outputs=2)
 
 
+def wiener_kl(*, exact: bool = True) -> Row:
+    """A row whose channels are time steps, and whose S are features of them."""
+
+    def sequence(values: Callable) -> Argument:
+        return Argument(ACTIVATION, lambda n, c, *s: (c, n, math.prod(s)), values)
+
+    arguments = {"mean": sequence(_normal), "var": sequence(torch.exp)}
+    return Row("wiener_kl", arguments, {"exact": exact}, keeps_layout=False, only_sums=True)
+
+
 MOMENTS = [moments(operator) for operator in ("tanh_moments", "sigmoid_moments", "relu_moments")]
+WIENER_KL = [wiener_kl(exact=exact) for exact in (True, False)]
 NORMS = ("none", "layer", "batch")
 ROWS = [
     *(lstm_gates(norm, 1, affine=False) for norm in NORMS),
@@ -249,6 +262,7 @@ ROWS = [
     group_mixture_nll(),
     group_mixture_nll_bernoulli(),
     *MOMENTS,
+    *WIENER_KL,
 ]
 # The operators with recurrent states once more, where these are float32 beside bfloat16 activations.
 MIXED_ROWS = [

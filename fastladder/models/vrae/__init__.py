@@ -5,5 +5,6 @@ from fastladder.models.vrae.latent_sequences import SequenceBound
 from fastladder.models.vrae.posterior import PathPosterior
 from fastladder.models.vrae.vosp import VOSP, VOSPState, VOSPStep
 from fastladder.models.vrae.vrae import VRAE
+from fastladder.models.vrae.weights import sparse_fast_dropout_
 
-__all__ = ["FDRNN", "VOSP", "VRAE", "PathPosterior", "SequenceBound", "VOSPState", "VOSPStep"]
+__all__ = ["FDRNN", "VOSP", "VRAE", "PathPosterior", "SequenceBound", "VOSPState", "VOSPStep", "sparse_fast_dropout_"]

@@ -74,7 +74,7 @@ class VOSP(LatentSequences):
         options: dict[str, Any] = {"posterior": posterior, "prior": prior, "kl": kl}
         super().__init__(features, latent_size, hidden_size, bidirectional=False, moments=moments, **options, **factory)
         dropout: dict[str, Any] = {"rate": GENERATOR_RATE, "moments": moments}
-        self.generator = FastDropoutLinear(
+        self.generation = FastDropoutLinear(
             latent_size + hidden_size, hidden_size, nonlinearity="tanh", **dropout, **factory
         )
         self.output = BernoulliOutput(hidden_size, features, **dropout, **factory)
@@ -169,4 +169,4 @@ class VOSP(LatentSequences):
 
     def _predict(self, z: Tensor, seen: Tensor) -> Tensor:
         """The logits (T, N, F) given z (T, N, latent_size) and summaries (T, N, hidden_size) of the steps before."""
-        return self.output(*self.generator(torch.cat([z.to(self.dtype), seen], dim=-1)))
+        return self.output(*self.generation(torch.cat([z.to(self.dtype), seen], dim=-1)))

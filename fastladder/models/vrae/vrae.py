@@ -61,7 +61,7 @@ class VRAE(LatentSequences):
         options: dict[str, Any] = {"posterior": posterior, "prior": prior, "kl": kl}
         super().__init__(features, latent_size, hidden_size, bidirectional=True, moments=moments, **options, **factory)
         dropout: dict[str, Any] = {"rate": GENERATOR_RATE, "moments": moments}
-        self.generator = FastDropoutRNN(latent_size, hidden_size, bidirectional=True, **dropout, **factory)
+        self.generation = FastDropoutRNN(latent_size, hidden_size, bidirectional=True, **dropout, **factory)
         self.output = BernoulliOutput(2 * hidden_size, features, **dropout, **factory)
 
     def decode(self, z: Tensor, lengths: Lengths = None) -> Tensor:
@@ -75,7 +75,7 @@ class VRAE(LatentSequences):
             ValueError, TypeError: an argument has a wrong shape, dtype or device; the message names it.
         """
         check_sequence("z", z, self.latent_size, self.output.linear)
-        hidden, _ = self.generator(z, lengths=lengths)
+        hidden, _ = self.generation(z, lengths=lengths)
         return self.output(*hidden)
 
     @torch.no_grad()

@@ -6,7 +6,7 @@ from torch.distributions import MultivariateNormal, kl_divergence
 
 from fastladder.models.vrae.posterior import PathPosterior, PosteriorHead, recur
 from fastladder.models.vrae.prior import prior_of
-from tests.models.vrae.tiny import COVARIANCES, KERNELS, PRIORS
+from tests.models.vrae.tiny import KERNELS, PRIORS
 
 T, N, D = 6, 3, 2
 DOUBLE = {"dtype": torch.float64}
@@ -30,7 +30,7 @@ def dense(posterior):
 
 
 def dense_prior(name, steps=T):
-    return MultivariateNormal(torch.zeros(steps, **DOUBLE), COVARIANCES[name][:steps, :steps])
+    return MultivariateNormal(torch.zeros(steps, **DOUBLE), KERNELS[name][:steps, :steps])
 
 
 def exact(prior, posterior="markov"):
@@ -109,7 +109,7 @@ def test_samples_have_mean_and_covariance_of_the_posterior(carry):
 @pytest.mark.parametrize("name", PRIORS)
 def test_samples_of_the_prior_have_its_covariance(name):
     z = exact(PRIORS[name]).colour(torch.randn(4, 100_000, 1, **DOUBLE))[:, :, 0]
-    torch.testing.assert_close(z.cov(), COVARIANCES[name][:4, :4], rtol=0, atol=0.06)
+    torch.testing.assert_close(z.cov(), KERNELS[name][:4, :4], rtol=0, atol=0.06)
 
 
 def test_the_head_of_a_chain_continues_from_the_step_before():

@@ -6,14 +6,13 @@ from fastladder.models import VOSP, VRAE
 
 NETWORKS = {"VRAE": VRAE, "VOSP": VOSP}
 STEPS = torch.arange(1, 8, dtype=torch.float64)
-KERNELS = {
+KERNELS = {  # the covariance of every prior
     "decaying": (-(STEPS[:, None] - STEPS).abs() / 2).exp(),
     "smooth": (-(STEPS[:, None] - STEPS).square() / 3).exp() + 0.1 * torch.eye(7, dtype=torch.float64),
     "wiener": torch.minimum(STEPS[:, None], STEPS),
     "white": torch.eye(7, dtype=torch.float64),
 }
 PRIORS = {"wiener": "wiener", "white": "white", "decaying": KERNELS["decaying"], "smooth": KERNELS["smooth"]}
-COVARIANCES = KERNELS  # of every prior, by name
 
 
 def make(name, features=3, latent_size=2, hidden_size=5, *, scale=1.5, **options):
@@ -35,6 +34,6 @@ def generator(seed=2):
 
 
 def widen(network):
-    """Adds 2 to the variances of the posterior: importance weights of one narrower than the prior are hard to average."""
+    """Adds 2 to the variances of the posterior: one narrower than the prior has weights of infinite variance."""
     network.head.step.register_forward_hook(lambda layer, inputs, output: (output[0], output[1] + 2))
     return network

@@ -1,0 +1,133 @@
+"""Divergences between Gaussians; `fastladder.reference.gaussian` has the equations.
+
+A sequence (T, N, D) is T * N rows of D features, and the row of the time step before is N rows further up. A program
+handles some neighbouring rows, one block of features after the other.
+"""
+
+from typing import Any
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from fastladder.kernels.tiles import WARPS, launch
+from fastladder.ops.registration import statistics_dtype
+
+TILE_ELEMENTS = WARPS * 32 * 8  # 16 bytes a thread in the narrow dtypes
+
+
+@triton.jit
+def rows_of_program(block_rows: tl.constexpr):
+    """(R), int64; the last ones may be beyond the end."""
+    return tl.program_id(0).to(tl.int64) * block_rows + tl.arange(0, block_rows)
+
+
+@triton.jit
+def load(sequence, row, rows, feature, features):
+    """Features (B) of rows (R) of a sequence (T, N, D), in float32; 0 where there are none."""
+    there = ((row >= 0) & (row < rows))[:, None] & (feature < features)[None, :]
+    return tl.load(sequence + row[:, None] * features + feature[None, :], mask=there, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def store(sequence, numbers, row, rows, feature, features):
+    there = (row < rows)[:, None] & (feature < features)[None, :]
+    place = sequence + row[:, None] * features + feature[None, :]
+    tl.store(place, numbers.to(sequence.dtype.element_ty), mask=there)
+
+
+@triton.jit(do_not_specialize=["rows", "batch"])
+def wiener_kl_kernel(
+    mean,  # (T, N, D)
+    var,  # (T, N, D)
+    kl,  # (T, N)
+    rows,  # T * N
+    batch,  # N
+    features,  # D
+    exact: tl.constexpr,
+    block_rows: tl.constexpr,
+    block_features: tl.constexpr,
+):
+    row = rows_of_program(block_rows)
+    sums = tl.zeros((block_rows, block_features), tl.float32)
+    for first in range(0, features, block_features):
+        feature = first + tl.arange(0, block_features)
+        increment = load(mean, row, rows, feature, features) - load(mean, row - batch, rows, feature, features)
+        here = load(var, row, rows, feature, features)
+        both = here + load(var, row - batch, rows, feature, features)
+        terms = increment * increment + both - 1.0 - tl.log(here if exact else both)
+        sums += tl.where((feature < features)[None, :], terms, 0.0)
+    tl.store(kl + row, 0.5 * tl.sum(sums, 1), mask=row < rows)
+
+
+@triton.jit(do_not_specialize=["rows", "batch"])
+def wiener_kl_backward_kernel(
+    grad_kl,  # (T, N) or None
+    mean,  # (T, N, D)
+    var,  # (T, N, D)
+    mean_gradient,  # (T, N, D)
+    var_gradient,  # (T, N, D)
+    rows,  # T * N
+    batch,  # N
+    features,  # D
+    exact: tl.constexpr,
+    block_rows: tl.constexpr,
+    block_features: tl.constexpr,
+):
+    row = rows_of_program(block_rows)
+    has_next = row + batch < rows
+    g = tl.zeros((block_rows,), tl.float32)
+    g_next = tl.zeros((block_rows,), tl.float32)
+    if grad_kl is not None:
+        g = tl.load(grad_kl + row, mask=row < rows, other=0.0)
+        g_next = tl.load(grad_kl + row + batch, mask=has_next, other=0.0)
+    g, g_next, has_next = g[:, None], g_next[:, None], has_next[:, None]
+    for first in range(0, features, block_features):
+        feature = first + tl.arange(0, block_features)
+        m = load(mean, row, rows, feature, features)
+        of_next = g_next * (load(mean, row + batch, rows, feature, features) - m)
+        of_mean = g * (m - load(mean, row - batch, rows, feature, features)) - tl.where(has_next, of_next, 0.0)
+        v = load(var, row, rows, feature, features)
+        if exact:
+            of_var = g * (1.0 - 1.0 / v) + g_next
+        else:
+            of_next = g_next * (1.0 - 1.0 / (v + load(var, row + batch, rows, feature, features)))
+            of_var = g * (1.0 - 1.0 / (v + load(var, row - batch, rows, feature, features)))
+            of_var += tl.where(has_next, of_next, 0.0)
+        store(mean_gradient, of_mean, row, rows, feature, features)
+        store(var_gradient, 0.5 * of_var, row, rows, feature, features)
+
+
+def run(kernel: Any, leader: Tensor, *tensors: Tensor | None, exact: bool) -> None:
+    """Launches a kernel over all rows of sequences like `leader`, (T, N, D)."""
+    steps, batch, features = leader.shape
+    block_features = min(triton.next_power_of_2(max(features, 1)), TILE_ELEMENTS)
+    block_rows = TILE_ELEMENTS // block_features
+    launch(
+        kernel,
+        leader,
+        triton.cdiv(steps * batch, block_rows),
+        *tensors,
+        steps * batch,
+        batch,
+        features,
+        exact=exact,
+        block_rows=block_rows,
+        block_features=block_features,
+        num_warps=WARPS,
+    )
+
+
+def wiener_kl(mean: Tensor, var: Tensor, exact: bool) -> Tensor:
+    """What every step adds to the divergence, (T, N)."""
+    kl = mean.new_empty(mean.shape[:2], dtype=statistics_dtype(mean))
+    run(wiener_kl_kernel, mean, mean.contiguous(), var.contiguous(), kl, exact=exact)
+    return kl
+
+
+def wiener_kl_backward(grad_kl: Tensor | None, mean: Tensor, var: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
+    """Gradients of mean and var, each (T, N, D)."""
+    gradients = mean.new_empty(mean.shape), mean.new_empty(mean.shape)
+    grad_kl = None if grad_kl is None else grad_kl.contiguous()
+    run(wiener_kl_backward_kernel, mean, grad_kl, mean.contiguous(), var.contiguous(), *gradients, exact=exact)
+    return gradients
