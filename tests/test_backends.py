@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ import torch._dynamo
 
 import fastladder
 from fastladder import backends
+from fastladder.ops import registration
 
 CPU = torch.device("cpu")
 PRINT = "import torch; print(fastladder.backends.select_backend('f', torch.device('cpu'), torch.float32))"
@@ -244,3 +246,10 @@ def test_backend_that_does_not_run_on_the_device():
 
 def test_other_devices_take_the_reference():
     assert selected(torch.device("meta")) == "reference"
+
+
+def test_an_extension_of_another_version_is_refused_with_a_remedy(monkeypatch):
+    newer = replace(registration.OPERATORS[0], name="of_tomorrow")
+    monkeypatch.setattr(registration, "OPERATORS", [newer])
+    with pytest.raises(ImportError, match="is of another version: it has no of_tomorrow; .* pip install"):
+        registration.attach("fastladder")

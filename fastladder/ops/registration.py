@@ -27,6 +27,7 @@ from torch import Tensor
 
 from fastladder import reference
 from fastladder.backends import needs_reference
+from fastladder.extension import REBUILD
 from fastladder.ops.eager import Argument, eager_call, run_below_autograd
 
 KINDS = {"Tensor": "tensor", "Optional[Tensor]": "tensor", "List[Tensor]": "list"}  # of arguments, from the schema
@@ -130,8 +131,11 @@ def attach(namespace: str) -> None:
 
 def _attach(namespace: str, op: Operator) -> None:
     name = f"{namespace}::{op.name}"
-    run = getattr(getattr(torch.ops, namespace), op.name).default
-    run_backward = getattr(getattr(torch.ops, namespace), f"{op.name}_backward").default
+    try:
+        run = getattr(getattr(torch.ops, namespace), op.name).default
+        run_backward = getattr(getattr(torch.ops, namespace), f"{op.name}_backward").default
+    except AttributeError:
+        raise ImportError(f"the compiled extension is of another version: it has no {op.name}; {REBUILD}") from None
     names = [argument.name for argument in run._schema.arguments]
     kinds = [KINDS.get(str(argument.type), "option") for argument in run._schema.arguments]
     of_reference = inspect.signature(getattr(reference, op.name)).parameters
