@@ -251,5 +251,5 @@ def test_other_devices_take_the_reference():
 def test_an_extension_of_another_version_is_refused_with_a_remedy(monkeypatch):
     newer = replace(registration.OPERATORS[0], name="of_tomorrow")
     monkeypatch.setattr(registration, "OPERATORS", [newer])
-    with pytest.raises(ImportError, match="is of another version: it has no of_tomorrow; .* pip install"):
+    with pytest.raises(ImportError, match=r"is of another version: it has no of_tomorrow; .* pip install"):
         registration.attach("fastladder")

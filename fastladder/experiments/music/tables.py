@@ -2,7 +2,7 @@
 
 A row is a system on a collection, and is trained twice. The first training, on the training set, finds by the
 validation set how the learning rate falls and when to stop; the second goes that way on training and validation set
-together, and is the one that is evaluated: as in appendix D.2 of Recurrent Ladder Networks, where the rate does not fall.
+together, and is the one that is evaluated. In appendix D.2 of Recurrent Ladder Networks the rate does not fall.
 """
 
 from collections.abc import Mapping
