@@ -14,7 +14,6 @@ def per_channel(parameter: Tensor, like: Tensor) -> Tensor:
     return parameter.view(1, -1, *[1] * (like.dim() - 2))
 
 
-def step_before(x: Tensor, first: Tensor | None = None) -> Tensor:
-    """The numbers (T, *) of the time step before each; those of the first one are `first`, (*), or 0."""
-    first = torch.zeros_like(x[0]) if first is None else first
-    return torch.cat([first.unsqueeze(0), x[:-1]])
+def step_before(x: Tensor) -> Tensor:
+    """The numbers (T, *) of the time step before each, which are 0 for the first one."""
+    return torch.cat([torch.zeros_like(x[:1]), x[:-1]])

@@ -1,9 +1,8 @@
 """Divergences between Gaussians, such as the price of a latent sequence in a variational bound."""
 
-import torch
 from torch import Tensor
 
-from fastladder.tensors import compute_dtype_of
+from fastladder.tensors import compute_dtype_of, step_before
 
 
 def wiener_kl(mean: Tensor, var: Tensor, *, exact: bool = True) -> Tensor:
@@ -34,8 +33,3 @@ def wiener_kl(mean: Tensor, var: Tensor, *, exact: bool = True) -> Tensor:
     increment, sum_of_both = m - step_before(m), v + step_before(v)
     logarithm = (v if exact else sum_of_both).log()
     return (increment.square() + sum_of_both - 1 - logarithm).sum(2) / 2
-
-
-def step_before(x: Tensor) -> Tensor:
-    """The numbers (T, N, D) of the time step before each, which are 0 for the first one."""
-    return torch.cat([torch.zeros_like(x[:1]), x[:-1]])
