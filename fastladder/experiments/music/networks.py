@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from fastladder.data import KEYS, RollBatch
 from fastladder.experiments.music.metrics import step_nll
 from fastladder.models import FDRNN, VOSP, VRAE, RLadder, rladder_music
-from fastladder.nn import LSTM, FastDropoutLinear
-from fastladder.nn.fast_dropout_rnn import FastDropoutRecurrence
-from fastladder.nn.init import sparse_normal_, spectral_radius_
+from fastladder.models.vrae import sparse_fast_dropout_
+from fastladder.nn import LSTM
 
 # The logit of a key's probability to sound, at first. In all collections 3.0 to 4.0 of the 88 keys sound in a step, on
 # average; from a logit of 0 a training of a few hundred steps would spend most of them on coming there.
@@ -94,7 +93,7 @@ class FastDropoutNextStep(NextStep):
     def __init__(self, hidden_size: int = 256, **options: Any) -> None:
         super().__init__()
         self.network = FDRNN(KEYS, hidden_size, **options)
-        initialize(self.network)
+        sparse_fast_dropout_(self.network, output_bias=RARE)
 
     def forward(self, before: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         logits, state = self.network(before.transpose(0, 1), state)
@@ -114,7 +113,7 @@ class LatentMusic(MusicNetwork):
     ) -> None:
         super().__init__()
         self.network = network(KEYS, latent_size, hidden_size, **options)
-        initialize(self.network)
+        sparse_fast_dropout_(self.network, output_bias=RARE)
 
     def step_costs(self, batch: RollBatch, generator: torch.Generator | None = None) -> Tensor:
         bound = self.network(batch.rolls.transpose(0, 1), batch.lengths, generator=generator)
@@ -125,29 +124,6 @@ class LatentMusic(MusicNetwork):
         """The estimate of each piece's log-likelihood by importance sampling, (N,) nats."""
         likelihood: Tensor = self.network.log_likelihood(batch.rolls.transpose(0, 1), samples, batch.lengths, generator)
         return likelihood
-
-
-def initialize(network: nn.Module, std: float = 0.1, connections: int = 15, radius: float = 1.1) -> None:
-    """Draws the weights of a network with fast dropout as its paper does.
-
-    Each unit has few incoming connections, those between the units of a recurrent layer are scaled to a spectral radius
-    a little above 1, and biases begin at 0, but those of the keys at -3 where the paper has -0.8.
-
-    Args:
-        network: whose fast-dropout layers are drawn; those outside of recurrent layers have all connections.
-        std: the deviation of weights.
-        connections: of a unit.
-        radius: of the recurrent weights.
-    """
-    for module in network.modules():
-        if isinstance(module, FastDropoutLinear):
-            nn.init.normal_(module.weight, 0.0, std)
-            if module.bias is not None:
-                nn.init.constant_(module.bias, RARE if module.out_features == KEYS else 0.0)
-    for module in network.modules():
-        if isinstance(module, FastDropoutRecurrence):
-            sparse_normal_(module.input_projection.weight, std, connections)
-            spectral_radius_(sparse_normal_(module.hidden_projection.weight, std, connections), radius)
 
 
 NETWORKS: dict[str, Callable[..., MusicNetwork]] = {

@@ -102,7 +102,8 @@ def test_every_row_has_a_configuration_that_builds_what_it_is_called(table):
             data, model = configuration["data"], configuration["model"]
             network, _, variant = system.removeprefix("fd-").partition("-")
             assert model["network"] == ("fd-rnn" if system == "fd-rnn" else network)
-            assert variant in ("", model["options"].get("posterior"), model["options"].get("kl"))
+            options = model.get("options", {})
+            assert variant in ("", options.get("posterior"), options.get("kl"))
             assert collection in (data["collection"], data.get("frame"))
             if collection == "piano" or table is MUSIC_FRAMES:
                 task = table.experiment.task(configuration)
