@@ -205,13 +205,19 @@ def test_pictures_are_linked_from_where_the_report_is(made_up, tmp_path):
     assert "message-passing" not in text
 
 
-WITHOUT_PAPER = {"tagger-transfer", "ladder-mnist"}  # a picture only, and a paper that is not among the five
+# A picture only, a paper that is not among the five, and a question that no paper asks.
+WITHOUT_PAPER = {"tagger-transfer", "ladder-mnist", "music-frames"}
+# Rows that stand beside those of the paper.
+BESIDE = {
+    "rladder-music": {"piano-gru", "nottingham-gru", "muse-lstm", "muse-gru", "jsb-lstm", "jsb-gru"},
+    "vrae-music": {f"{music}-{name}-markov" for music in ("piano", "nottingham", "jsb") for name in ("vrae", "vosp")},
+}
 
 
 @pytest.mark.parametrize("name", [name for name in TABLES if name not in WITHOUT_PAPER])
 def test_the_paper_has_a_number_for_every_row(name):
     table, numbers = find_table(name), paper_numbers(name)
-    assert set(numbers) == {row.name for row in table.rows}
+    assert set(numbers) == {row.name for row in table.rows} - BESIDE.get(name, set())
     scores = {column.score for column in table.columns}
     assert all(row and set(row) <= scores for row in numbers.values())
 

@@ -34,11 +34,7 @@ LATENT = {
     "fd-rnn": "FD-RNN",
     "rnn": "RNN",
 }
-COLUMNS = (
-    Column("nll", "NLL of a step (nats)"),
-    Column("nll_without_first", "without the first step"),
-    Column("nll_of_pieces", "mean over pieces"),
-)
+COLUMNS = (Column("nll", "NLL of a step (nats)"), Column("nll_without_first", "without the first step"))
 Music = Mapping[str, tuple[str, Mapping[str, Any]]]  # of each collection what it is called, and the section "data"
 
 
