@@ -64,7 +64,10 @@ def error_rate(pieces: Sequence[Restored], damaged: bool = False) -> float:
 def panels(piece: Restored, damage: str, before: float, after: float) -> list[tuple[str, Tensor]]:
     """Two rolls for `plot_rolls`: what was left of a piece, and what became of it, with the error rates of all."""
     return [
-        (f"{damage}: {before:.2f} % of keys wrong in all pieces", differences(piece.damaged, piece.clean)),
+        (
+            f"{damage}: {before:.2f} % of keys wrong in all pieces (red: should not sound, light: should)",
+            differences(piece.damaged, piece.clean),
+        ),
         (f"restored: {after:.2f} %", differences(piece.restored, piece.clean)),
     ]
 
