@@ -58,6 +58,18 @@ class ReplayedSchedule(Callback):
         set_learning_rate(trainer, self.rates[min(trainer.current_epoch, len(self.rates) - 1)])
 
 
+def schedule_by_epoch(schedule: str | Sequence[float], metric: str, least: float) -> Callback:
+    """The schedule that a configuration names.
+
+    Args:
+        schedule: "halving", or the rate of every epoch.
+        metric, least: of `HalvingSchedule`.
+    """
+    if isinstance(schedule, str):
+        return HalvingSchedule(metric, least)
+    return ReplayedSchedule([float(rate) for rate in schedule])
+
+
 def learning_rate(trainer: Trainer) -> float:
     """The learning rate of the only optimizer."""
     return float(trainer.optimizers[0].param_groups[0]["lr"])

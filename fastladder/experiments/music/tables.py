@@ -13,12 +13,12 @@ from fastladder.experiments.music.experiment import MUSIC
 from fastladder.experiments.phases import search_and_replay
 from fastladder.experiments.tables import Attempt, Column, Outcome, Row, Scale, Table, read_scales
 
-PIANO, NOTTINGHAM, MUSE, JSB = (
-    {"piano": ("Piano-midi.de", {"collection": "piano"})},
-    {"nottingham": ("Nottingham", {"collection": "nottingham"})},
-    {"muse": ("MuseData", {"collection": "muse"})},
-    {"jsb": ("JSB chorales", {"collection": "jsb"})},
-)
+COLLECTIONS = {
+    "piano": ("Piano-midi.de", {"collection": "piano"}),
+    "nottingham": ("Nottingham", {"collection": "nottingham"}),
+    "muse": ("MuseData", {"collection": "muse"}),
+    "jsb": ("JSB chorales", {"collection": "jsb"}),
+}
 FRAMES = {
     "quarter": ("quarter notes", {"collection": "jsb", "frame": "quarter"}),
     "eighth": ("eighth notes", {"collection": "jsb", "frame": "eighth"}),
@@ -80,7 +80,7 @@ RLADDER_MUSIC = music_table(
     "rladder-music",
     "Polyphonic music (Recurrent Ladder Networks, Table 3)",
     COLUMNS,
-    {**PIANO, **NOTTINGHAM, **MUSE, **JSB},
+    COLLECTIONS,
     NEXT_STEP,
 )
 MUSIC_FRAMES = music_table(
@@ -90,6 +90,6 @@ VRAE_MUSIC = music_table(
     "vrae-music",
     "Polyphonic music (Variational inference of latent state sequences, Table 1)",
     (Column("nll", "NLL of a step, or its bound (nats)"), Column("nll_importance", "by importance sampling")),
-    {**PIANO, **NOTTINGHAM, **JSB},
+    {name: COLLECTIONS[name] for name in ("piano", "nottingham", "jsb")},
     LATENT,
 )

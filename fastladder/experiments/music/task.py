@@ -11,7 +11,7 @@ from fastladder.experiments.errors import check_finite
 from fastladder.experiments.music.metrics import Average, averages
 from fastladder.experiments.music.networks import NETWORKS, LatentMusic, MusicNetwork
 from fastladder.experiments.optimizers import NesterovRMSprop
-from fastladder.experiments.schedules import HalvingSchedule, ReplayedSchedule
+from fastladder.experiments.schedules import schedule_by_epoch
 from fastladder.experiments.seeding import TEST_SEED, VALID_SEED
 from fastladder.experiments.task import Task
 
@@ -100,9 +100,7 @@ class MusicTask(Task):
         self._log_averages("test", scores)
 
     def configure_callbacks(self) -> list[Callback]:
-        if self.schedule == "halving":
-            return [HalvingSchedule("valid/nll", self.least_learning_rate)]
-        return [ReplayedSchedule([float(rate) for rate in self.schedule])]
+        return [schedule_by_epoch(self.schedule, "valid/nll", self.least_learning_rate)]
 
     def _log_averages(self, part: str, scores: dict[str, Average]) -> None:
         check_finite(scores["nll"].mean, part, self)

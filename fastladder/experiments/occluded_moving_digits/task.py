@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fastladder.data import SMALL, MovingDigitSequence
 from fastladder.experiments.occluded_moving_digits.metrics import costs_and_scores
-from fastladder.experiments.schedules import HalvingSchedule, ReplayedSchedule
+from fastladder.experiments.schedules import schedule_by_epoch
 from fastladder.experiments.task import Task
 from fastladder.models import (
     RLadder,
@@ -163,10 +163,8 @@ class MovingDigitsTask(Task):
     def configure_callbacks(self) -> list[Callback]:
         if self.schedule == "linear":
             return []
-        if self.schedule == "halving":
-            error = "classification_error" if self.network.classify else "next_frame_error"
-            return [HalvingSchedule(f"valid/{error}", self.least_learning_rate)]
-        return [ReplayedSchedule([float(rate) for rate in self.schedule])]
+        error = "classification_error" if self.network.classify else "next_frame_error"
+        return [schedule_by_epoch(self.schedule, f"valid/{error}", self.least_learning_rate)]
 
     def _evaluate(self, part: str, batch: MovingDigitSequence) -> None:
         output = self.evaluated(batch.observed)
