@@ -20,9 +20,7 @@ struct CudaGaussianEngine {
   template <int V, class T>
   static bool aligned(const SequenceProblem<T>& problem) {
     const void* pointers[] = {problem.mean, problem.variance, problem.mean_gradient, problem.variance_gradient};
-    return problem.features % V == 0 && std::all_of(std::begin(pointers), std::end(pointers), [](const void* pointer) {
-             return reinterpret_cast<uintptr_t>(pointer) % (V * sizeof(T)) == 0;
-           });
+    return problem.features % V == 0 && all_aligned(pointers, V * sizeof(T));
   }
 
   template <class Formula, bool is_backward, int V, class T>

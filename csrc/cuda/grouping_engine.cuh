@@ -34,9 +34,7 @@ struct CudaGroupingEngine {
         problem.added[0].data,
         problem.added[1].data,
         problem.grad_data};
-    return problem.pixels % V == 0 && std::all_of(std::begin(pointers), std::end(pointers), [](const void* pointer) {
-             return reinterpret_cast<uintptr_t>(pointer) % (V * sizeof(T)) == 0;
-           });
+    return problem.pixels % V == 0 && all_aligned(pointers, V * sizeof(T));
   }
 
   template <class Formula, bool is_backward, int most, int V, class T>

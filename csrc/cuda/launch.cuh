@@ -15,6 +15,14 @@ inline int64_t power_of_two_from(int64_t least) {
   return power;
 }
 
+// Whether all addresses are multiples of so many bytes; null is one.
+template <class Pointers>
+bool all_aligned(const Pointers& pointers, size_t bytes) {
+  return std::all_of(std::begin(pointers), std::end(pointers), [=](const void* pointer) {
+    return reinterpret_cast<uintptr_t>(pointer) % bytes == 0;
+  });
+}
+
 struct Grid {
   int64_t x, y = 1, z = 1;  // blocks
 };

@@ -21,9 +21,7 @@ struct CudaMomentsEngine {
   static bool aligned(const MomentsProblem<T>& problem) {
     const void* pointers[] = {problem.mean,          problem.variance,          problem.out_mean,
                               problem.gradient_mean, problem.gradient_variance, problem.out_variance};
-    return problem.elements % V == 0 && std::all_of(std::begin(pointers), std::end(pointers), [](const void* pointer) {
-             return reinterpret_cast<uintptr_t>(pointer) % (V * sizeof(T)) == 0;
-           });
+    return problem.elements % V == 0 && all_aligned(pointers, V * sizeof(T));
   }
 
   template <class Formula, bool is_backward, int V, class T>

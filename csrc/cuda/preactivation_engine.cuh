@@ -14,12 +14,9 @@ template <int V, class T, class S>
 bool aligned(
     const Shape& shape, std::initializer_list<const T*> activations, std::initializer_list<const S*> states,
     std::initializer_list<const void*> parameters) {
-  const auto all = [](const auto& pointers, size_t bytes) {
-    return std::all_of(
-        pointers.begin(), pointers.end(), [=](const void* p) { return reinterpret_cast<uintptr_t>(p) % bytes == 0; });
-  };
-  return (shape.channels_last ? shape.channels : shape.pixels) % V == 0 && all(activations, sizeof(Word<T, V>)) &&
-         all(states, sizeof(Word<S, V>)) && (!shape.channels_last || all(parameters, 4 * std::min(V, 4)));
+  return (shape.channels_last ? shape.channels : shape.pixels) % V == 0 &&
+         all_aligned(activations, sizeof(Word<T, V>)) && all_aligned(states, sizeof(Word<S, V>)) &&
+         (!shape.channels_last || all_aligned(parameters, 4 * std::min(V, 4)));
 }
 
 // How many elements a backward thread takes at once: as many as it has registers for, with so many numbers of each.
