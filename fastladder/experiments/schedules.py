@@ -16,45 +16,30 @@ class HalvingSchedule(Callback):
     Args:
         metric: the error's name among the trainer's metrics.
         least: the floor.
-        patience: how many epochs in a row the error is to be above the best so far before that counts as a rise, where
-            an error falls unevenly; missing means that any rise counts.
     """
 
-    def __init__(self, metric: str, least: float, patience: int | None = None) -> None:
-        if patience is not None and patience < 1:
-            raise ValueError(f"patience: got {patience}, needs 1 or more, or None")
-        self.metric, self.least, self.patience = metric, least, patience
-        self.before = float("inf")  # the error of the epoch before, or with patience the best so far
-        self.waited = 0  # epochs since the best so far
+    def __init__(self, metric: str, least: float) -> None:
+        self.metric, self.least = metric, least
+        self.before = float("inf")
         self.ended = False
 
     def state_dict(self) -> dict[str, Any]:
-        return {"before": self.before, "waited": self.waited, "ended": self.ended}
+        return {"before": self.before, "ended": self.ended}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.before, self.waited, self.ended = state_dict["before"], state_dict["waited"], state_dict["ended"]
+        self.before, self.ended = state_dict["before"], state_dict["ended"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         trainer.should_stop = self.ended  # of a run that is resumed although it had come to its end
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         error = trainer.callback_metrics[self.metric].item()
-        if self._rises(error):
-            rate = learning_rate(trainer)
+        rate = learning_rate(trainer)
+        if error > self.before:
             if rate <= self.least:
                 self.ended = trainer.should_stop = True
             set_learning_rate(trainer, max(rate / 2, self.least))
-
-    def _rises(self, error: float) -> bool:
-        """Whether the error of one more epoch counts as a rise."""
-        above, self.waited = error > self.before, self.waited + 1
-        if self.patience is None or not above:
-            self.before, self.waited = error, 0
-            return above
-        if self.waited < self.patience:
-            return False
-        self.waited = 0
-        return True
+        self.before = error
 
 
 class ReplayedSchedule(Callback):
@@ -73,17 +58,15 @@ class ReplayedSchedule(Callback):
         set_learning_rate(trainer, self.rates[min(trainer.current_epoch, len(self.rates) - 1)])
 
 
-def schedule_by_epoch(
-    schedule: str | Sequence[float], metric: str, least: float, patience: int | None = None
-) -> Callback:
+def schedule_by_epoch(schedule: str | Sequence[float], metric: str, least: float) -> Callback:
     """The schedule that a configuration names.
 
     Args:
         schedule: "halving", or the rate of every epoch.
-        metric, least, patience: of `HalvingSchedule`.
+        metric, least: of `HalvingSchedule`.
     """
     if isinstance(schedule, str):
-        return HalvingSchedule(metric, least, patience)
+        return HalvingSchedule(metric, least)
     return ReplayedSchedule([float(rate) for rate in schedule])
 
 

@@ -53,30 +53,14 @@ def test_an_error_that_never_rises_leaves_the_rate_alone():
     assert not trainer.should_stop
 
 
-def test_with_patience_an_error_rises_when_it_has_been_above_its_best_for_long():
-    trainer = pretended_trainer()
-    # Above the best once, and twice; then at the floor twice, after an epoch without a rise.
-    errors = [5.0, 6.0, 4.0, 6.0, 5.0, 4.0, 7.0, 5.0, 7.0, 6.0, 1.0]
-    rates = [0.008, 0.008, 0.008, 0.008, 0.008, 0.004, 0.004, 0.004, 0.003, 0.003]
-    assert run_halving(HalvingSchedule("error", FLOOR, patience=2), trainer, errors) == rates
-    assert trainer.should_stop
-
-
-@pytest.mark.parametrize("patience", [0, -1])
-def test_patience_that_is_none(patience):
-    with pytest.raises(ValueError, match=f"patience: got {patience}, needs 1 or more, or None"):
-        HalvingSchedule("error", FLOOR, patience)
-
-
-@pytest.mark.parametrize(("patience", "expected"), [(None, RATES), (2, [0.008] * 4 + [0.004] * 2 + [FLOOR] * 2)])
 @pytest.mark.parametrize("done", range(1, len(RATES) + 1))
-def test_the_state_of_halving_goes_on_from_any_epoch(done, patience, expected):
-    before, trainer = HalvingSchedule("error", FLOOR, patience), pretended_trainer()
+def test_the_state_of_halving_goes_on_from_any_epoch(done):
+    before, trainer = HalvingSchedule("error", FLOOR), pretended_trainer()
     rates = run_halving(before, trainer, ERRORS[:done])
-    after, resumed = HalvingSchedule("error", FLOOR, patience), pretended_trainer(learning_rate(trainer))
+    after, resumed = HalvingSchedule("error", FLOOR), pretended_trainer(learning_rate(trainer))
     after.load_state_dict(before.state_dict())
     after.on_train_start(resumed, None)
-    assert rates + run_halving(after, resumed, ERRORS[done:]) == expected
+    assert rates + run_halving(after, resumed, ERRORS[done:]) == RATES
 
 
 def test_replayed_rates_come_in_order_and_the_last_stays():

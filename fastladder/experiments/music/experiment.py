@@ -23,7 +23,7 @@ def why_no_files(configuration: Configuration) -> str:
 VOIDS = (
     Void(("--model.momentum",), lambda options: options.model.optimizer == "adam", "--model.optimizer rmsprop"),
     Void(
-        ("--model.learning_rate", "--model.least_learning_rate", "--model.patience"),
+        ("--model.learning_rate", "--model.least_learning_rate"),
         lambda options: options.model.schedule != "halving",
         "--model.schedule halving",
     ),

@@ -32,8 +32,6 @@ class MusicTask(Task):
         schedule: of the learning rate. "halving": it is halved when the validation error rises, and the training ends
             when it rises at the floor; see `HalvingSchedule`. A list: the rate of every epoch.
         least_learning_rate: the floor of "halving".
-        patience: of "halving": how many epochs in a row the validation error is to be above the best so far before that
-            counts as a rise; None: any rise counts.
         importance_samples: how many latent sequences the likelihood of "vrae" and "vosp" is estimated by in the test.
         seed: of what is drawn in training.
     """
@@ -49,7 +47,6 @@ class MusicTask(Task):
         learning_rate: float = 0.01,
         schedule: Literal["halving"] | list[float] = "halving",
         least_learning_rate: float = 1e-3,
-        patience: int | None = None,
         importance_samples: int = 20,
         seed: int = 0,
     ) -> None:
@@ -65,7 +62,7 @@ class MusicTask(Task):
         except TypeError as error:
             raise ValueError(f"options: got {options} for the network {network} ({error})") from None
         self.optimizer, self.momentum = optimizer, momentum
-        self.schedule, self.least_learning_rate, self.patience = schedule, least_learning_rate, patience
+        self.schedule, self.least_learning_rate = schedule, least_learning_rate
         self.importance_samples, self.seed = importance_samples, seed
         self.configure_callbacks()  # refuses an impossible schedule now, not when the training starts
 
@@ -103,7 +100,7 @@ class MusicTask(Task):
         self._log_averages("test", scores)
 
     def configure_callbacks(self) -> list[Callback]:
-        return [schedule_by_epoch(self.schedule, "valid/nll", self.least_learning_rate, self.patience)]
+        return [schedule_by_epoch(self.schedule, "valid/nll", self.least_learning_rate)]
 
     def _log_averages(self, part: str, scores: dict[str, Average]) -> None:
         check_finite(scores["nll"].mean, part, self)
