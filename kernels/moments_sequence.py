@@ -67,11 +67,13 @@ def moments_sequence_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of all arguments up to lengths, which have none."""
     duration, batch, channels = mean.shape
-    grad_mean, grad_var = torch.zeros_like(mean), torch.zeros_like(mean)
-    # Of the hidden units after the step that is next, but for what comes through their spread, which the kernels add.
-    of_mean = torch.zeros_like(hidden_mean) if grad_hidden_mean is None else grad_hidden_mean.clone()
-    of_var = torch.zeros_like(hidden_var) if grad_hidden_var is None else grad_hidden_var.clone()
-    of_spread = torch.zeros_like(hidden_mean)
+    grad_mean, grad_var = (mean.new_zeros(mean.shape) for _ in range(2))
+    # Of the hidden units after a step, but for what comes through their spread, which the kernels add.
+    of_mean, of_var, of_spread = (mean.new_zeros(batch, channels) for _ in range(3))
+    if grad_hidden_mean is not None:
+        of_mean += grad_hidden_mean
+    if grad_hidden_var is not None:
+        of_var += grad_hidden_var
     rates = rate.expand(batch, channels).contiguous()
     of_rates = torch.zeros_like(rates)
     samples = samples_of_steps(duration, batch, lengths)
