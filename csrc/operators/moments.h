@@ -61,7 +61,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> moments_seque
     OptionalTensor lengths,                 // (N)
     std::string nonlinearity, bool keeps) {
   using Results = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
-  return dispatch_sequence<Engine>(mean, nonlinearity, [&](auto formula, auto* type) -> Results {
+  return dispatch_nonlinearity<Engine>(mean, nonlinearity, [&](auto formula, auto* type) -> Results {
     MomentsSequenceResults results =
         moments_sequence_forward<Engine, decltype(formula), std::remove_pointer_t<decltype(type)>>(
             {mean, var, hidden_mean, hidden_var, weight, weight_of_var, rate, lengths, keeps});
@@ -83,7 +83,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> momen
     std::string nonlinearity, bool keeps, Tensor means, Tensor preactivation_mean, Tensor preactivation_var,
     Tensor spreads) {  // (T, N, C)
   using Results = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
-  return dispatch_sequence<Engine>(mean, nonlinearity, [&](auto formula, auto* type) -> Results {
+  return dispatch_nonlinearity<Engine>(mean, nonlinearity, [&](auto formula, auto* type) -> Results {
     MomentsSequenceGradients gradients =
         moments_sequence_gradients<Engine, decltype(formula), std::remove_pointer_t<decltype(type)>>(
             {grad_means, grad_variances, grad_hidden_mean, grad_hidden_var},

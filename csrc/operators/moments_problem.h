@@ -3,9 +3,10 @@
 //
 //   static constexpr bool takes_float64, takes_float16
 //   run<Formula, is_backward, T>(leader, problem)
-//   product<T>(out, a, b, keep)   out = a b, or with `keep` out += a b
 //
-// of at least one element, where `leader` says on which device.
+// of at least one element, where `leader` says on which device, and multiplies matrices by
+//
+//   product<T>(out, a, b, keep)   out = a b, or with `keep` out += a b
 #pragma once
 
 #include "formulas/moments.h"

@@ -31,7 +31,7 @@ struct MomentsSequenceResults {
 
 // Calls run(formula, pointer) with the Formula of a nonlinearity and a null pointer of the activations' type.
 template <class Engine, class Run>
-auto dispatch_sequence(const Tensor& leader, const std::string& nonlinearity, Run run) {
+auto dispatch_nonlinearity(const Tensor& leader, const std::string& nonlinearity, Run run) {
   return dispatch<Engine>(leader, [&](auto* type) {
     if (nonlinearity == "tanh") return run(TanhMoments(), type);
     if (nonlinearity == "sigmoid") return run(SigmoidMoments(), type);
