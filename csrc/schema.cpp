@@ -95,6 +95,18 @@ STABLE_TORCH_LIBRARY(fastladder, library) {
   library.def(
       "relu_moments_backward(Tensor? grad_mean, Tensor? grad_var, Tensor mean, Tensor var) -> (Tensor, Tensor)");
 
+  library.def(
+      "moments_sequence(Tensor mean, Tensor var, Tensor hidden_mean, Tensor hidden_var, Tensor weight,"
+      " Tensor weight_of_var, Tensor rate, Tensor? lengths, str nonlinearity, bool keeps)"
+      " -> (Tensor means, Tensor variances, Tensor new_hidden_mean, Tensor new_hidden_var, Tensor preactivation_mean,"
+      " Tensor preactivation_var, Tensor spreads)");
+  library.def(
+      "moments_sequence_backward(Tensor? grad_means, Tensor? grad_variances, Tensor? grad_hidden_mean,"
+      " Tensor? grad_hidden_var, Tensor mean, Tensor var, Tensor hidden_mean, Tensor hidden_var, Tensor weight,"
+      " Tensor weight_of_var, Tensor rate, Tensor? lengths, str nonlinearity, bool keeps, Tensor means,"
+      " Tensor preactivation_mean, Tensor preactivation_var, Tensor spreads)"
+      " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
+
   library.def("wiener_kl(Tensor mean, Tensor var, bool exact) -> Tensor");
   library.def("wiener_kl_backward(Tensor? grad_kl, Tensor mean, Tensor var, bool exact) -> (Tensor, Tensor)");
 }

@@ -1,21 +1,11 @@
-"""A dense LSTM over a whole sequence: the kernels of `lstm_gates` at every step, and torch's products between them.
-
-Samples are sorted by length, so that those of a step are the first ones.
-"""
+"""A dense LSTM over a whole sequence: the kernels of `lstm_gates` at every step, and torch's products between them."""
 
 import torch
 from torch import Tensor
 
 from fastladder.kernels.lstm_gates import lstm_gates, lstm_gates_backward
+from fastladder.kernels.sequences import samples_of_steps, states_before, weight_gradient
 from fastladder.ops.registration import statistics_dtype
-
-
-def samples_of_steps(duration: int, batch: int, lengths: Tensor | None) -> list[int]:
-    """How many samples go on at each step."""
-    if lengths is None:
-        return [batch] * duration
-    steps = torch.arange(duration, device=lengths.device)
-    return (steps[:, None] < lengths).sum(1).tolist()
 
 
 def lstm_sequence(
@@ -105,8 +95,7 @@ def lstm_sequence_backward(
             of_parameters[:2] += of_gain
         if bias is not None:
             of_parameters[2] += of_bias
-    hiddens = torch.cat([hidden[None], outputs])[:duration]
-    grad_weight = grad_hidden_projections.flatten(0, 1).t() @ hiddens.flatten(0, 1)
+    grad_weight = weight_gradient(grad_hidden_projections, states_before(hidden, outputs))
     missing = of_parameters.new_empty(0)
     return (
         grad_projections,

@@ -20,7 +20,7 @@ ROOT_HALF = tl.constexpr(0.7071067811865476)
 BY_ROOT_TWO_PI = tl.constexpr(0.3989422804014327)
 SMALLEST = tl.constexpr(1e-30)  # variance for which a standard deviation is computed
 FARTHEST = tl.constexpr(1e4)  # standard deviations from zero, beyond which a tail has no number to stand for it
-TANH, SIGMOID, RELU = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
+TANH, SIGMOID, RELU, UNCHANGED = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2), tl.constexpr(3)
 
 
 @triton.jit
@@ -123,6 +123,8 @@ def gaussian_moments_kernel(
     var,  # (N, C, *S)
     out_mean,  # (N, C, *S)
     out_var,  # (N, C, *S)
+    rate,  # (N, C), for a step of moments_sequence, else None
+    spread,  # (N, C), out_var + rate * out_mean^2, or None
     elements,  # of each; where 16 divides it, the masks below let whole vectors through
     function: tl.constexpr,
     block: tl.constexpr,
@@ -135,10 +137,15 @@ def gaussian_moments_kernel(
     elif function == SIGMOID:
         e, s = tanh_forward(0.5 * m, 0.25 * v)
         e, s = 0.5 + 0.5 * e, 0.25 * s
-    else:
+    elif function == RELU:
         e, s = relu_forward(m, v)
+    else:
+        e, s = m, v
     tl.store(out_mean + at, e.to(out_mean.dtype.element_ty), there)
     tl.store(out_var + at, s.to(out_var.dtype.element_ty), there)
+    if spread is not None:
+        s += tl.load(rate + at, there, 0.0) * e * e
+        tl.store(spread + at, s.to(spread.dtype.element_ty), there)
 
 
 @triton.jit
@@ -149,6 +156,10 @@ def gaussian_moments_backward_kernel(
     var,  # (N, C, *S)
     out_mean,  # (N, C, *S), the gradient of mean
     out_var,  # (N, C, *S), the gradient of var
+    rate,  # (N, C), for a step of moments_sequence, else None, as are all that follow
+    output_mean,  # (N, C), of which a spread was computed
+    grad_spread,  # (N, C)
+    grad_rate,  # (N, C), to which that of each element is added
     elements,  # of each; where 16 divides it, the masks below let whole vectors through
     function: tl.constexpr,
     block: tl.constexpr,
@@ -162,13 +173,21 @@ def gaussian_moments_backward_kernel(
         d_e = tl.load(grad_mean + at, there, 0.0).to(tl.float32)
     if grad_var is not None:
         d_s = tl.load(grad_var + at, there, 0.0).to(tl.float32)
+    if grad_spread is not None:
+        e = tl.load(output_mean + at, there, 0.0).to(tl.float32)
+        d_spread = tl.load(grad_spread + at, there, 0.0).to(tl.float32)
+        d_e += 2.0 * tl.load(rate + at, there, 0.0) * e * d_spread
+        d_s += d_spread
+        tl.store(grad_rate + at, tl.load(grad_rate + at, there, 0.0) + d_spread * e * e, there)
     if function == TANH:
         d_m, d_v = tanh_backward(m, v, d_e, d_s)
     elif function == SIGMOID:
         d_m, d_v = tanh_backward(0.5 * m, 0.25 * v, 0.5 * d_e, 0.25 * d_s)
         d_m, d_v = 0.5 * d_m, 0.25 * d_v
-    else:
+    elif function == RELU:
         d_m, d_v = relu_backward(m, v, d_e, d_s)
+    else:
+        d_m, d_v = d_e, d_s
     tl.store(out_mean + at, d_m.to(out_mean.dtype.element_ty), there)
     tl.store(out_var + at, d_v.to(out_var.dtype.element_ty), there)
 
@@ -177,7 +196,7 @@ def forward_of(function: tl.constexpr) -> Callable[[Tensor, Tensor], tuple[Tenso
     def moments(mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance, each (N, C, *S)."""
         outputs = [empty_like_layout(mean, mean.shape[1]) for _ in range(2)]
-        run(gaussian_moments_kernel, [*in_layout_of(mean, mean, var), *outputs], function)
+        run_forward(function, *in_layout_of(mean, mean, var), *outputs)
         return outputs[0], outputs[1]
 
     return moments
@@ -189,18 +208,46 @@ def backward_of(function: tl.constexpr) -> Callable[..., tuple[Tensor, Tensor]]:
     ) -> tuple[Tensor, Tensor]:
         """Gradients of mean and var, each (N, C, *S)."""
         outputs = [empty_like_layout(mean, mean.shape[1]) for _ in range(2)]
-        run(gaussian_moments_backward_kernel, [*in_layout_of(mean, grad_mean, grad_var, mean, var), *outputs], function)
+        run_backward(function, *in_layout_of(mean, grad_mean, grad_var, mean, var), *outputs)
         return outputs[0], outputs[1]
 
     return moments_backward
 
 
-def run(kernel: Any, tensors: list[Tensor | None], function: tl.constexpr) -> None:
-    """Launches a kernel over all elements, which lie alike in all tensors."""
-    output = tensors[-1]
-    assert output is not None
-    programs = triton.cdiv(output.numel(), BLOCK)
-    launch(kernel, output, programs, *tensors, output.numel(), function=function, block=BLOCK)
+def run_forward(
+    function: tl.constexpr,
+    mean: Tensor,
+    var: Tensor,
+    out_mean: Tensor,
+    out_var: Tensor,
+    rate: Tensor | None = None,
+    spread: Tensor | None = None,
+) -> None:
+    """Launches the kernel of a forward pass over all elements, which lie alike in all tensors."""
+    run(gaussian_moments_kernel, function, mean, mean, var, out_mean, out_var, rate, spread)
+
+
+def run_backward(
+    function: tl.constexpr,
+    grad_mean: Tensor | None,
+    grad_var: Tensor | None,
+    mean: Tensor,
+    var: Tensor,
+    out_mean: Tensor,
+    out_var: Tensor,
+    rate: Tensor | None = None,
+    output_mean: Tensor | None = None,
+    grad_spread: Tensor | None = None,
+    grad_rate: Tensor | None = None,
+) -> None:
+    """Launches the kernel of a backward pass over all elements, which lie alike in all tensors."""
+    of_step = (rate, output_mean, grad_spread, grad_rate)
+    run(gaussian_moments_backward_kernel, function, mean, grad_mean, grad_var, mean, var, out_mean, out_var, *of_step)
+
+
+def run(kernel: Any, function: tl.constexpr, leader: Tensor, *tensors: Tensor | None) -> None:
+    programs = triton.cdiv(leader.numel(), BLOCK)
+    launch(kernel, leader, programs, *tensors, leader.numel(), function=function, block=BLOCK)
 
 
 tanh_moments, tanh_moments_backward = forward_of(TANH), backward_of(TANH)

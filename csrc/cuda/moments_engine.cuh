@@ -3,6 +3,7 @@
 
 #include "cuda/launch.cuh"
 #include "cuda/moments_kernel.cuh"
+#include "cuda/products.cuh"
 
 namespace fastladder {
 
@@ -16,11 +17,18 @@ struct CudaMomentsEngine {
     launch<Formula, is_backward, 1>(leader, problem);
   }
 
+  template <class T>
+  static void product(const Tensor& out, const Tensor& a, const Tensor& b, bool keep) {
+    multiply(out, a, b, keep);
+  }
+
  private:
   template <int V, class T>
   static bool aligned(const MomentsProblem<T>& problem) {
-    const void* pointers[] = {problem.mean,          problem.variance,          problem.out_mean,
-                              problem.gradient_mean, problem.gradient_variance, problem.out_variance};
+    const void* pointers[] = {
+        problem.mean,           problem.variance, problem.out_mean, problem.gradient_mean, problem.gradient_variance,
+        problem.out_variance,   problem.rate,     problem.spread,   problem.output_mean,   problem.gradient_rate,
+        problem.gradient_spread};
     return problem.elements % V == 0 && all_aligned(pointers, V * sizeof(T));
   }
 

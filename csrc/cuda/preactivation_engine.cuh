@@ -1,11 +1,10 @@
 // The engine of CUDA tensors for the families with a preactivation (operators/preactivation_problem.h).
 #pragma once
 
-#include <torch/csrc/inductor/aoti_torch/generated/c_shim_cuda.h>
-
 #include "cuda/preactivation_backward.cuh"
 #include "cuda/preactivation_forward.cuh"
 #include "cuda/preactivation_statistics.cuh"
+#include "cuda/products.cuh"
 
 namespace fastladder {
 
@@ -99,9 +98,7 @@ struct CudaPreactivationEngine {
 
   template <class T>
   static void product(const Tensor& out, const Tensor& a, const Tensor& b, bool keep) {
-    TORCH_ERROR_CODE_CHECK(
-        keep ? aoti_torch_cuda_addmm_out(out.get(), out.get(), a.get(), b.get(), 1, 1)
-             : aoti_torch_cuda_mm_out(out.get(), a.get(), b.get()));
+    multiply(out, a, b, keep);
   }
 
  private:

@@ -125,4 +125,29 @@ struct ReluMoments {
   }
 };
 
+// A unit without a nonlinearity: what moments_sequence takes for the state before its first step.
+struct UnchangedMoments {
+  template <class V>
+  FASTLADDER_FORMULA static MeanAndVariance<V> forward(V mean, V variance) {
+    return {mean, variance};
+  }
+  template <class V>
+  FASTLADDER_FORMULA static MeanAndVariance<V> backward(V, V, MeanAndVariance<V> gradient) {
+    return gradient;
+  }
+};
+
+// The variance of a unit that is dropped with the probability `rate`, divided by the probability that it is kept.
+template <class V>
+FASTLADDER_FORMULA V spread_of(MeanAndVariance<V> unit, V rate) {
+  return unit.variance + rate * unit.mean * unit.mean;
+}
+
+// The gradient of a unit's mean and variance, with what comes through its spread.
+template <class V>
+FASTLADDER_FORMULA MeanAndVariance<V> with_spread_gradient(
+    MeanAndVariance<V> gradient, V mean, V rate, V gradient_spread) {
+  return {gradient.mean + V(2) * rate * mean * gradient_spread, gradient.variance + gradient_spread};
+}
+
 }  // namespace fastladder

@@ -4,15 +4,13 @@
 //
 //   product<T>(out, a, b, keep)   out = a b, or with `keep` out += a b
 //
-// Samples are sorted by length, so that those of a step are the first ones.
-//
 // Where a backward pass may follow, the forward pass keeps the outputs, the cells and the hidden states' projections of
 // all steps. To compute these anew, in one product, takes a sixth of a training step's time (measured in float32 for 32
 // samples, 88 -> 200 channels). The gradient of the weight is one product over all steps.
 #pragma once
 
 #include "operators/lstm_dispatch.h"
-#include "operators/matrices.h"
+#include "operators/sequences.h"
 
 namespace fastladder {
 
@@ -36,34 +34,15 @@ struct SequenceResults {
   Tensor mean, rstd;          // (T, *) with those of a step, see Problem::statistics
 };
 
-// The number of samples whose sequence goes on at each step: none more than at the step before.
-inline std::vector<int64_t> samples_of_steps(int64_t duration, int64_t batch, const OptionalTensor& lengths) {
-  if (!lengths) return std::vector<int64_t>(duration, batch);
-  STD_TORCH_CHECK(lengths->dim() == 1 && lengths->size(0) == batch, "lengths: needs ", batch, " numbers");
-  const torch::stable::Device cpu(torch::headeronly::DeviceType::CPU);
-  const Tensor numbers = make_contiguous(torch::stable::to(torch::stable::to(*lengths, ScalarType::Long), cpu));
-  const int64_t* of_sample = data_of<const int64_t>(numbers);
-  std::vector<int64_t> samples(duration, 0);
-  int64_t before = duration;
-  for (int64_t n = 0; n < batch; before = of_sample[n++]) {
-    STD_TORCH_CHECK(
-        of_sample[n] >= 0 && of_sample[n] <= before, "lengths: got ", of_sample[n], " after ", before,
-        ", needs numbers that fall from ", duration, " to 0");
-    std::fill_n(samples.begin(), of_sample[n], n + 1);
-  }
-  return samples;
-}
-
 // What the passes over a sequence share: its sizes, its checked arguments, and the gates of a step.
 template <class Cell, class T>
-struct Sequence {
+struct Sequence : Steps {
   using Real = Compute<T>;
   using S = State<Cell, T>;
 
   SequenceArguments arguments;
-  int64_t duration, batch, channels, width;
-  std::vector<int64_t> samples;  // of every step
-  Problem<Cell, T> gates{};      // those of any step, without its sizes and its data
+  int64_t channels, width;
+  Problem<Cell, T> gates{};  // those of any step, without its sizes and its data
 
   explicit Sequence(const SequenceArguments& given) : arguments(given) {
     Tensor& projections = arguments.projections;
@@ -107,9 +86,6 @@ struct Sequence {
 
   bool is_empty() const { return arguments.projections.numel() == 0; }
 
-  // Where a step's data begin in a tensor (T, N, columns).
-  int64_t at(int64_t step, int64_t columns) const { return step * batch * columns; }
-
   // The numbers among the statistics of a step: (2, N, 1), (2, 4C) or none.
   std::vector<int64_t> sizes_of_statistics() const {
     if (arguments.norm == Norm::layer) return {duration, 2, batch, 1};
@@ -117,23 +93,6 @@ struct Sequence {
   }
   int64_t statistics_at(int64_t step) const {
     return arguments.norm == Norm::none ? 0 : step * 2 * (arguments.norm == Norm::layer ? batch : width);
-  }
-
-  // The samples that a step has, of a matrix with one row for every sample of every step, or of a single step.
-  Tensor rows(const Tensor& tensor, int64_t step, int64_t count) const {
-    return rows_of(tensor, step * batch, step * batch + count);
-  }
-
-  // The weight as the products of all steps take it: they are a fifth faster where its rows are contiguous, which makes
-  // up for a copy after a few of them.
-  Tensor transposed_weight() const {
-    const Tensor view = transposed(arguments.weight);
-    return duration >= 16 ? torch::stable::contiguous(view) : view;
-  }
-
-  // The hidden states before step t, of its first `count` samples.
-  Tensor hidden_before(const Tensor& outputs, int64_t step, int64_t count) const {
-    return step == 0 ? rows(arguments.hidden, 0, count) : rows(outputs, step - 1, count);
   }
 
   Problem<Cell, T> problem(int64_t step, const Tensor& cells, const T* hidden_projection) const {
@@ -144,27 +103,12 @@ struct Sequence {
     problem.states[0] = step == 0 ? data_of<const S>(arguments.cell) : data_of<const S>(cells) + at(step - 1, channels);
     return problem;
   }
-
-  // Calls run(step, begin, end) with the samples whose last step this is; -1 where they have none.
-  template <class Run>
-  void for_ends(Run run) const {
-    for (int64_t step = duration - 1, ended = 0; step >= -1 && ended < batch; --step) {
-      const int64_t going = step < 0 ? batch : samples[step];
-      if (going > ended) run(step, ended, going);
-      ended = std::max(ended, going);
-    }
-  }
 };
 
 // Activations and states to float32.
 inline void widen(SequenceArguments& arguments) {
   for (Tensor* tensor : {&arguments.projections, &arguments.hidden, &arguments.cell, &arguments.weight})
     *tensor = torch::stable::to(*tensor, ScalarType::Float);
-}
-
-inline void copy_rows(const Tensor& target, int64_t begin, int64_t end, const Tensor& source, int64_t from) {
-  Tensor rows = rows_of(target, begin, end);
-  torch::stable::copy_(rows, rows_of(source, from, from + end - begin));
 }
 
 template <class Engine, class Cell, class T>
@@ -187,25 +131,23 @@ SequenceResults compute_sequence_forward(const SequenceArguments& given) {
     for (Tensor* tensor : {&results.outputs, &results.cells, &results.hidden_projections, &results.mean, &results.rstd})
       torch::stable::zero_(*tensor);
   if (!sequence.is_empty()) {
-    const Tensor weight = sequence.transposed_weight();
+    const Tensor weight = sequence.transposed_weight(arguments.weight);
     const Tensor one_step = empty(leader, {arguments.keeps ? 0 : batch, sequence.width}, dtype);
     for (int64_t step = 0; step < duration && sequence.samples[step] > 0; ++step) {
       const int64_t count = sequence.samples[step], at = sequence.at(step, channels);
       const int64_t statistics = sequence.statistics_at(step);
       const Tensor projection =
           arguments.keeps ? sequence.rows(results.hidden_projections, step, count) : rows_of(one_step, 0, count);
-      Engine::template product<T>(projection, sequence.hidden_before(results.outputs, step, count), weight, false);
+      Engine::template product<T>(
+          projection, sequence.before(arguments.hidden, results.outputs, step, count), weight, false);
       Outputs<Cell, T> outputs{data_of<T>(results.outputs) + at, {data_of<State<Cell, T>>(results.cells) + at}};
       Engine::template forward<Cell, T>(
           leader, sequence.problem(step, results.cells, data_of<const T>(projection)),
           data_of<Real>(results.mean) + statistics, data_of<Real>(results.rstd) + statistics, outputs);
     }
   }
-  sequence.for_ends([&](int64_t step, int64_t begin, int64_t end) {
-    const int64_t from = step < 0 ? begin : step * batch + begin;
-    copy_rows(results.hidden, begin, end, step < 0 ? arguments.hidden : results.outputs, from);
-    copy_rows(results.cell, begin, end, step < 0 ? arguments.cell : results.cells, from);
-  });
+  copy_last_states(sequence, results.hidden, arguments.hidden, results.outputs);
+  copy_last_states(sequence, results.cell, arguments.cell, results.cells);
   return results;
 }
 

@@ -10,46 +10,6 @@ struct SequenceGradients {
   Tensor projections, hidden, cell, weight, gain, bias;  // the last two are empty where the argument is missing
 };
 
-// (T, *) added up over its first size.
-inline Tensor sum_of_steps(const Tensor& steps) {
-  const int64_t first = 0;
-  return torch::stable::sum(steps, torch::headeronly::IntHeaderOnlyArrayRef(&first, 1));
-}
-
-// Adds the gradients of the last hidden states, (N, C), to those of all steps, (T, N, C), or to those of the initial
-// states, (N, C), for samples without a step.
-template <class Cell, class T>
-void add_last_gradients(
-    const Sequence<Cell, T>& sequence, const Tensor& of_last, const Tensor& of_steps, const Tensor& of_initial) {
-  const int64_t batch = sequence.batch;
-  Tensor summands = empty(of_steps, {2, batch, sequence.channels}, of_steps.scalar_type());
-  torch::stable::zero_(summands);
-  copy_rows(summands, batch, 2 * batch, make_contiguous(of_last), 0);
-  sequence.for_ends([&](int64_t step, int64_t begin, int64_t end) {
-    if (step >= 0) copy_rows(summands, begin, end, of_steps, step * batch + begin);
-  });
-  const Tensor sums = sum_of_steps(summands);
-  sequence.for_ends([&](int64_t step, int64_t begin, int64_t end) {
-    const int64_t to = std::max<int64_t>(step, 0) * batch;
-    copy_rows(step < 0 ? of_initial : of_steps, to + begin, to + end, sums, begin);
-  });
-}
-
-// The gradient of the weight, (4C, C): the product of the gradients of the hidden states' projections with these
-// states, over all steps. Those before the first step are in a tensor of their own.
-template <class Engine, class Cell, class T>
-void write_weight_gradient(
-    const Sequence<Cell, T>& sequence, const Tensor& outputs, const Tensor& grad_hidden_projections,
-    const Tensor& grad_weight) {
-  const int64_t batch = sequence.batch, all = sequence.duration * batch;
-  const auto gradients = [&](int64_t begin, int64_t end) {
-    return transposed(rows_of(grad_hidden_projections, begin, end));
-  };
-  Engine::template product<T>(grad_weight, gradients(0, batch), sequence.arguments.hidden, false);
-  if (all > batch)
-    Engine::template product<T>(grad_weight, gradients(batch, all), rows_of(outputs, 0, all - batch), true);
-}
-
 template <class Engine, class Cell, class T>
 SequenceGradients compute_sequence_backward(
     const OptionalTensor& grad_outputs, const OptionalTensor& grad_hidden, const OptionalTensor& grad_cell,
@@ -62,46 +22,35 @@ SequenceGradients compute_sequence_backward(
   const int64_t duration = sequence.duration, batch = sequence.batch, channels = sequence.channels;
   const int64_t width = sequence.width;
   const ScalarType dtype = leader.scalar_type(), of_states = arguments.cell.scalar_type();
-  const auto checked = [&](const char* name, const Tensor& tensor, int64_t numel, ScalarType dtype) {
-    STD_TORCH_CHECK(
-        tensor.numel() == numel && tensor.scalar_type() == dtype, name, ": needs what the forward pass has kept");
-    return make_contiguous(tensor);
-  };
   const int64_t steps = duration * batch, all_statistics = sequence.statistics_at(duration);
-  const Tensor outputs = checked("outputs", kept.outputs, steps * channels, dtype);
-  const Tensor cells = checked("cells", kept.cells, steps * channels, of_states);
-  const Tensor hidden_projections = checked("hidden_projections", kept.hidden_projections, steps * width, dtype);
-  const Tensor mean = checked("mean", kept.mean, all_statistics, compute_dtype<T>);
-  const Tensor rstd = checked("rstd", kept.rstd, all_statistics, compute_dtype<T>);
+  const Tensor outputs = check_kept("outputs", kept.outputs, steps * channels, dtype);
+  const Tensor cells = check_kept("cells", kept.cells, steps * channels, of_states);
+  const Tensor hidden_projections = check_kept("hidden_projections", kept.hidden_projections, steps * width, dtype);
+  const Tensor mean = check_kept("mean", kept.mean, all_statistics, compute_dtype<T>);
+  const Tensor rstd = check_kept("rstd", kept.rstd, all_statistics, compute_dtype<T>);
 
-  // A new tensor with the numbers of a gradient, which are zero where it is missing.
-  const auto filled = [&](const OptionalTensor& gradient, const std::vector<int64_t>& sizes, ScalarType dtype) {
-    Tensor tensor = empty(leader, sizes, dtype);
-    gradient ? torch::stable::copy_(tensor, *gradient) : torch::stable::zero_(tensor);
-    return tensor;
-  };
   // The gradients of the parameters from every step.
   const auto parameter = [&](const OptionalTensor& given, int64_t rows) {
-    return filled(std::nullopt, {given ? duration : 0, rows * width}, compute_dtype<T>);
+    return filled(leader, std::nullopt, {given ? duration : 0, rows * width}, compute_dtype<T>);
   };
 
   // The gradients of the hidden states after every step, and before the first one, as far as they are known.
-  Tensor grad_hiddens = filled(grad_outputs, {duration, batch, channels}, dtype);
-  Tensor grad_initial = filled(std::nullopt, {batch, channels}, dtype);
+  Tensor grad_hiddens = filled(leader, grad_outputs, {duration, batch, channels}, dtype);
+  Tensor grad_initial = filled(leader, std::nullopt, {batch, channels}, dtype);
   if (grad_hidden) add_last_gradients(sequence, *grad_hidden, grad_hiddens, grad_initial);
   // Those of the cell before and after a step take turns. Of a sample that has ended they are those of its last state.
   Tensor grad_cells[2] = {
-      filled(grad_cell, {batch, channels}, of_states), filled(grad_cell, {batch, channels}, of_states)};
+      filled(leader, grad_cell, {batch, channels}, of_states), filled(leader, grad_cell, {batch, channels}, of_states)};
   const auto of_projections = [&] {
     const std::vector<int64_t> sizes{duration, batch, width};
-    return arguments.lengths ? filled(std::nullopt, sizes, dtype) : empty(leader, sizes, dtype);
+    return arguments.lengths ? filled(leader, std::nullopt, sizes, dtype) : empty(leader, sizes, dtype);
   };
   Tensor grad_projections = of_projections();
   // Without a norm and a gain both projections have the same gradient.
   const bool same = arguments.norm == Norm::none && !arguments.gain;
   Tensor grad_hidden_projections = same ? grad_projections : of_projections();
   Tensor grad_gain = parameter(arguments.gain, 2), grad_bias = parameter(arguments.bias, 1);
-  Tensor grad_weight = filled(std::nullopt, {width, channels}, dtype);
+  Tensor grad_weight = filled(leader, std::nullopt, {width, channels}, dtype);
   int64_t current = 0;
   if (!sequence.is_empty()) {
     for (int64_t step = duration - 1; step >= 0; --step) {
@@ -120,14 +69,14 @@ SequenceGradients compute_sequence_backward(
           leader, sequence.problem(step, cells, data_of<const T>(hidden_projections) + sequence.at(step, width)),
           data_of<const Real>(mean) + statistics, data_of<const Real>(rstd) + statistics, gradients);
       Engine::template product<T>(
-          step == 0 ? rows_of(grad_initial, 0, count) : sequence.rows(grad_hiddens, step - 1, count),
-          sequence.rows(grad_hidden_projections, step, count), arguments.weight, true);
+          sequence.before(grad_initial, grad_hiddens, step, count), sequence.rows(grad_hidden_projections, step, count),
+          arguments.weight, true);
     }
-    write_weight_gradient<Engine>(sequence, outputs, grad_hidden_projections, grad_weight);
+    write_weight_gradient<Engine, T>(sequence, arguments.hidden, outputs, grad_hidden_projections, grad_weight);
   }
   const auto total = [&](const OptionalTensor& given, Tensor& steps) {
     if (!given) return empty(leader, {0}, compute_dtype<T>);
-    return torch::stable::reshape(sum_of_steps(steps), sizes_of(*given));
+    return torch::stable::reshape(sum_over_first(steps), sizes_of(*given));
   };
   return {
       grad_projections,

@@ -1,27 +1,10 @@
-// tanh_moments, sigmoid_moments and relu_moments as registered operators for the engine of any device. A Formula
-// (formulas/moments.h) supplies the mathematics of one element; an Engine (cpu/moments_engine.h,
-// cuda/moments_engine.cuh) runs it over tensors by
-//
-//   static constexpr bool takes_float64, takes_float16
-//   run<Formula, is_backward, T>(leader, problem)
-//
-// of at least one element, where `leader` says on which device. The schemas are in schema.cpp.
+// tanh_moments, sigmoid_moments, relu_moments and moments_sequence as registered operators for the engine of any
+// device; moments_problem.h says what an engine has. The schemas are in schema.cpp.
 #pragma once
 
-#include "formulas/moments.h"
-#include "operators/dispatch.h"
+#include "operators/moments_sequence_backward.h"
 
 namespace fastladder {
-
-// One call as a kernel sees it: elements that lie alike in all tensors. Pointers are null for tensors that it does not
-// have.
-template <class T>
-struct MomentsProblem {
-  int64_t elements;
-  const T *mean, *variance;                    // of the input
-  const T *gradient_mean, *gradient_variance;  // of the output, in a backward pass; null where it is unused
-  T *out_mean, *out_variance;                  // of the output; in a backward pass the gradients of the input's
-};
 
 template <class Engine, class Formula, bool is_backward>
 std::tuple<Tensor, Tensor> run_moments(Tensor mean, Tensor variance, OptionalTensor (&gradients)[2]) {
@@ -45,9 +28,11 @@ std::tuple<Tensor, Tensor> run_moments(Tensor mean, Tensor variance, OptionalTen
       if (gradient) prepare(*gradient);
     const auto data_of_given = [&](int o) { return gradients[o] ? data_of<const C>(*gradients[o]) : nullptr; };
     Tensor out_mean = make_output(), out_variance = make_output();
-    const MomentsProblem<C> problem{
-        mean.numel(),     data_of<const C>(mean), data_of<const C>(variance), data_of_given(0),
-        data_of_given(1), data_of<C>(out_mean),   data_of<C>(out_variance)};
+    MomentsProblem<C> problem{};
+    problem.elements = mean.numel();
+    problem.mean = data_of<const C>(mean), problem.variance = data_of<const C>(variance);
+    problem.gradient_mean = data_of_given(0), problem.gradient_variance = data_of_given(1);
+    problem.out_mean = data_of<C>(out_mean), problem.out_variance = data_of<C>(out_variance);
     if (problem.elements > 0) Engine::template run<Formula, is_backward>(mean, problem);
     narrow<Engine, T>(out_mean), narrow<Engine, T>(out_variance);
     return {out_mean, out_variance};
@@ -67,6 +52,49 @@ std::tuple<Tensor, Tensor> moments_backward(
   return run_moments<Engine, Formula, true>(mean, var, gradients);
 }
 
+template <class Engine>
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> moments_sequence(
+    Tensor mean, Tensor var,                // (T, N, C)
+    Tensor hidden_mean, Tensor hidden_var,  // (N, C)
+    Tensor weight, Tensor weight_of_var,    // (C, C)
+    Tensor rate,                            // (C)
+    OptionalTensor lengths,                 // (N)
+    std::string nonlinearity, bool keeps) {
+  using Results = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
+  return dispatch_nonlinearity<Engine>(mean, nonlinearity, [&](auto formula, auto* type) -> Results {
+    MomentsSequenceResults results =
+        moments_sequence_forward<Engine, decltype(formula), std::remove_pointer_t<decltype(type)>>(
+            {mean, var, hidden_mean, hidden_var, weight, weight_of_var, rate, lengths, keeps});
+    return {results.means,      results.variances,          results.hidden_mean,
+            results.hidden_var, results.preactivation_mean, results.preactivation_var,
+            results.spreads};
+  });
+}
+
+template <class Engine>
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> moments_sequence_backward(
+    OptionalTensor grad_means, OptionalTensor grad_variances,         // (T, N, C)
+    OptionalTensor grad_hidden_mean, OptionalTensor grad_hidden_var,  // (N, C)
+    Tensor mean, Tensor var,                                          // (T, N, C)
+    Tensor hidden_mean, Tensor hidden_var,                            // (N, C)
+    Tensor weight, Tensor weight_of_var,                              // (C, C)
+    Tensor rate,                                                      // (C)
+    OptionalTensor lengths,                                           // (N)
+    std::string nonlinearity, bool keeps, Tensor means, Tensor preactivation_mean, Tensor preactivation_var,
+    Tensor spreads) {  // (T, N, C)
+  using Results = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
+  return dispatch_nonlinearity<Engine>(mean, nonlinearity, [&](auto formula, auto* type) -> Results {
+    MomentsSequenceGradients gradients =
+        moments_sequence_gradients<Engine, decltype(formula), std::remove_pointer_t<decltype(type)>>(
+            {grad_means, grad_variances, grad_hidden_mean, grad_hidden_var},
+            {mean, var, hidden_mean, hidden_var, weight, weight_of_var, rate, lengths, keeps},
+            {means, {}, {}, {}, preactivation_mean, preactivation_var, spreads});
+    const Tensor of_lengths = empty(rate, {0}, rate.scalar_type());
+    return {gradients.mean,   gradients.var,           gradients.hidden_mean, gradients.hidden_var,
+            gradients.weight, gradients.weight_of_var, gradients.rate,        of_lengths};
+  });
+}
+
 template <class Engine, class Library>
 void implement_moments(Library& library) {
   library.impl("tanh_moments", TORCH_BOX((&moments_forward<Engine, TanhMoments>)));
@@ -75,6 +103,8 @@ void implement_moments(Library& library) {
   library.impl("sigmoid_moments_backward", TORCH_BOX((&moments_backward<Engine, SigmoidMoments>)));
   library.impl("relu_moments", TORCH_BOX((&moments_forward<Engine, ReluMoments>)));
   library.impl("relu_moments_backward", TORCH_BOX((&moments_backward<Engine, ReluMoments>)));
+  library.impl("moments_sequence", TORCH_BOX(&moments_sequence<Engine>));
+  library.impl("moments_sequence_backward", TORCH_BOX(&moments_sequence_backward<Engine>));
 }
 
 }  // namespace fastladder

@@ -88,14 +88,19 @@ class FastDropoutLinear(nn.Module):
         """The probabilities with which inputs are dropped: (in_features,) where they are learned, else one number."""
         return self.rate if self.rate_logit is None else LOWEST_RATE + SPAN_OF_RATES * self.rate_logit.sigmoid()
 
+    def kept_weights(self) -> tuple[Tensor, Tensor, Tensor | float]:
+        """The weight and its square, each times the probabilities with which inputs are kept; and the rates."""
+        rates = self.rates()
+        kept = (1 - rates) * self.weight
+        return kept, kept * self.weight, rates
+
     def projection(self) -> Moments:
         """The function from mean and variance of the input to those of a, for many calls with the same weights.
 
         The products of weights and probabilities are computed here.
         """
-        rates: Any = self.rates()
-        kept = (1 - rates) * self.weight
-        kept, kept_squares, rates = autocast(kept, kept * self.weight, rates)
+        weights: Any = self.kept_weights()
+        kept, kept_squares, rates = autocast(*weights)
 
         def project(mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
             # k (1 - k) E^2 + k V, without the factor k that the squared weights have.

@@ -9,12 +9,15 @@ from torch import Tensor, nn
 from fastladder.nn.checks import check_moments, check_size, check_state
 from fastladder.nn.fast_dropout_linear import FastDropoutLinear
 from fastladder.nn.moments import moments_of
-from fastladder.nn.packing import Packing, check_lengths
+from fastladder.nn.packing import Packing, Unpacking, check_lengths
 from fastladder.nn.reset import reset_children
 from fastladder.nn.untouched import is_untouched
+from fastladder.ops import moments_sequence, relu_moments, sigmoid_moments, tanh_moments
 from fastladder.ops.checks import autocast, check_activation, check_flag
+from fastladder.tensors import compute_dtype_of
 
 Pair = tuple[Tensor, Tensor]  # mean and variance
+FUSED = (tanh_moments, sigmoid_moments, relu_moments)  # that `moments_sequence` has
 
 
 class FastDropoutRNN(nn.Module):
@@ -171,8 +174,9 @@ class FastDropoutRNN(nn.Module):
 class FastDropoutRecurrence(nn.Module):
     """One direction of one layer of a :class:`FastDropoutRNN`, which describes the arguments.
 
-    A `hidden_projection` that has been wrapped, hooked or replaced is called at every time step; otherwise the products
-    of its weights and probabilities are computed once.
+    All time steps run in one operator, :func:`fastladder.ops.moments_sequence`, where that has the moments. Others are
+    computed step after step, and so is everything where the `hidden_projection` has been wrapped, hooked or replaced,
+    as it is called then.
     """
 
     def __init__(
@@ -209,15 +213,45 @@ class FastDropoutRecurrence(nn.Module):
             mean and variance of the output, in the order of the input, and those of the final hidden state.
         """
         # Both products of all time steps at once.
-        input_mean, input_var = self.input_projection(mean, var)
-        batch = batch_sizes[0]
+        input_moments = self.input_projection(mean, var)
         if state is None:
-            state = input_mean.new_zeros(batch, self.hidden_size), input_var.new_zeros(batch, self.hidden_size)
+            zeros = [moment.new_zeros(batch_sizes[0], self.hidden_size) for moment in input_moments]
+            state = zeros[0], zeros[1]
+        untouched = is_untouched(self.hidden_projection, FastDropoutLinear) and self.hidden_projection.bias is None
+        if untouched and moments_of(self.nonlinearity, self.moments) in FUSED:
+            return self._run_sequence(input_moments, batch_sizes, state, reverse=reverse)
+        return self._run_steps(input_moments, batch_sizes, state, reverse=reverse)
+
+    def _run_sequence(
+        self, input_moments: Pair, batch_sizes: list[int], state: Pair, *, reverse: bool
+    ) -> tuple[Pair, Pair]:
+        """Runs in one operator over the moments of the input's projection."""
+        steps = Unpacking(batch_sizes, state[0].device, reverse=reverse)
+        mean, var = (steps.unpack(moment) for moment in input_moments)
+        weight, weight_of_var, rates = self.hidden_projection.kept_weights()
+        if not isinstance(rates, Tensor):
+            rates = compute_dtype_of(weight).new_full((self.hidden_size,), rates)
+        means, variances, *final = moments_sequence(
+            mean,
+            var,
+            *state,
+            weight,
+            weight_of_var,
+            rates,
+            nonlinearity=self.nonlinearity,
+            lengths=steps.lengths,
+        )
+        return (steps.pack(means), steps.pack(variances)), (final[0], final[1])
+
+    def _run_steps(
+        self, input_moments: Pair, batch_sizes: list[int], state: Pair, *, reverse: bool
+    ) -> tuple[Pair, Pair]:
+        """Runs step after step over the moments of the input's projection."""
         hidden_mean, hidden_var = state
         untouched = is_untouched(self.hidden_projection, FastDropoutLinear)
         project = self.hidden_projection.projection() if untouched else self.hidden_projection
         moments = moments_of(self.nonlinearity, self.moments)
-        steps = list(zip(input_mean.split(batch_sizes), input_var.split(batch_sizes), strict=True))
+        steps = list(zip(*(moment.split(batch_sizes) for moment in input_moments), strict=True))
         outputs: list[Pair] = []
         for step_mean, step_var in reversed(steps) if reverse else steps:
             size = step_mean.shape[0]
@@ -225,7 +259,7 @@ class FastDropoutRecurrence(nn.Module):
             output = moments(step_mean + projected_mean, step_var + projected_var)
             outputs.append(output)
             hidden_mean, hidden_var = (
-                new if size == batch else torch.cat([new, old[size:]])
+                new if size == batch_sizes[0] else torch.cat([new, old[size:]])
                 for new, old in zip(output, (hidden_mean, hidden_var), strict=True)
             )
         means, variances = zip(*(reversed(outputs) if reverse else outputs), strict=True)

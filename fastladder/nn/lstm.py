@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import PackedSequence
 from fastladder import ops
 from fastladder.nn.checks import check_features, check_state
 from fastladder.nn.lstm_cell import LSTMCell, State
+from fastladder.nn.packing import Unpacking
 from fastladder.nn.preactivation import Preactivation
 from fastladder.nn.recurrent_layers import RecurrentLayers, run_steps
 from fastladder.nn.untouched import is_untouched
@@ -140,23 +141,11 @@ def run_sequence(
 ) -> tuple[Tensor, State]:
     """Runs a cell over all time steps in one operator; see `RecurrentLayers.run_cell` for arguments and results."""
     check_features("input", data, cell.input_size, 0, cell.input_projection)
-    duration, batch = len(batch_sizes), batch_sizes[0]
-    lengths = None if batch_sizes[-1] == batch else lengths_of(batch_sizes)
-    if lengths is not None:
-        # Where each row of the packed sequence stands in (T, N, _); in reverse a sample begins at its own last step.
-        rows = [
-            (lengths[n] - 1 - step if reverse else step) * batch + n
-            for step, size in enumerate(batch_sizes)
-            for n in range(size)
-        ]
-        index = torch.tensor(rows, device=data.device)
-        packed = cell.input_projection(data)
-        projected = packed.new_zeros(duration * batch, packed.shape[1]).index_copy(0, index, packed)
-    else:
-        projected = cell.input_projection(_reversed(data, duration) if reverse else data)
-    projections = projected.view(duration, batch, projected.shape[1])
+    steps, project = Unpacking(batch_sizes, data.device, reverse=reverse), cell.input_projection
+    # Without padding it is the input that is reversed, which is smaller than its projections.
+    projections = project(steps.unpack(data)) if steps.lengths is None else steps.unpack(project(data))
     if state is None:
-        hidden = projections.new_zeros(batch, cell.hidden_size)
+        hidden = projections.new_zeros(batch_sizes[0], cell.hidden_size)
         state = hidden, zero_state(projections[0], cell.hidden_size)
     hidden, old_cell = state
     check_features("state[0]", hidden, cell.hidden_size, 0, cell.hidden_projection)
@@ -165,28 +154,10 @@ def run_sequence(
     weight: Any = cell.hidden_projection.weight
 
     def sequence(**options: Any) -> tuple[Tensor, Tensor, Tensor]:
-        return ops.lstm_sequence(projections, hidden, old_cell, weight, lengths=lengths, **options)
+        return ops.lstm_sequence(projections, hidden, old_cell, weight, lengths=steps.lengths, **options)
 
     outputs, *final = cell.preactivation([projections, projections], sequence)
-    output = outputs.flatten(0, 1)
-    if lengths is not None:
-        output = output.index_select(0, index)
-    elif reverse:
-        output = _reversed(output, duration)
-    return output, (final[0], final[1])
-
-
-def lengths_of(batch_sizes: list[int]) -> list[int]:
-    """The lengths of samples of which so many go on at each time step, from the longest to the shortest."""
-    lengths: list[int] = []
-    for step in range(len(batch_sizes), 0, -1):
-        lengths += [step] * (batch_sizes[step - 1] - len(lengths))
-    return lengths
-
-
-def _reversed(data: Tensor, duration: int) -> Tensor:
-    """(T * N, C) with the last time step first."""
-    return data.view(duration, data.shape[0] // duration, data.shape[1]).flip(0).flatten(0, 1)
+    return steps.pack(outputs), (final[0], final[1])
 
 
 def _rename_torch_weights(module: LSTM, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:

@@ -47,6 +47,52 @@ class Packing:
         return state[0][:, back], state[1][:, back]
 
 
+class Unpacking:
+    """A packed sequence as (T, N, C), where each sample begins at the first step, in reverse with its own last one.
+
+    Args:
+        batch_sizes: the number of samples of each time step; they never grow.
+        device: of the sequence.
+        reverse: whether the steps are in reverse.
+
+    Attributes:
+        lengths: of the samples, from the longest to the shortest; None where all are as long.
+    """
+
+    def __init__(self, batch_sizes: list[int], device: torch.device, *, reverse: bool) -> None:
+        self.duration, self.batch, self.reverse = len(batch_sizes), batch_sizes[0], reverse
+        self.lengths = None if batch_sizes[-1] == self.batch else lengths_of(batch_sizes)
+        if self.lengths is not None:
+            rows = [
+                (self.lengths[n] - 1 - step if reverse else step) * self.batch + n
+                for step, size in enumerate(batch_sizes)
+                for n in range(size)
+            ]
+            self.index = torch.tensor(rows, device=device)
+
+    def unpack(self, packed: Tensor) -> Tensor:
+        """(sum of batch_sizes, C) as (T, N, C), with zeros after the length of each sample."""
+        if self.lengths is not None:
+            zeros = packed.new_zeros(self.duration * self.batch, packed.shape[1])
+            packed = zeros.index_copy(0, self.index, packed)
+        padded = packed.unflatten(0, (self.duration, self.batch))
+        return padded.flip(0) if self.reverse and self.lengths is None else padded
+
+    def pack(self, padded: Tensor) -> Tensor:
+        """(T, N, C) as (sum of batch_sizes, C)."""
+        if self.lengths is not None:
+            return padded.flatten(0, 1).index_select(0, self.index)
+        return (padded.flip(0) if self.reverse else padded).flatten(0, 1)
+
+
+def lengths_of(batch_sizes: list[int]) -> list[int]:
+    """The lengths of samples of which so many go on at each time step, from the longest to the shortest."""
+    lengths: list[int] = []
+    for step in range(len(batch_sizes), 0, -1):
+        lengths += [step] * (batch_sizes[step - 1] - len(lengths))
+    return lengths
+
+
 def check_lengths(lengths: Any, batch: int, duration: int) -> list[int]:
     """Checks the lengths of N samples, each from 1 to T, and returns them as integers."""
     needed = f"needs ({batch},) integers"

@@ -12,7 +12,7 @@ from fastladder.ops.grouping import (
     group_mixture_nll_bernoulli,
 )
 from fastladder.ops.lstm_gates import lstm_gates, lstm_sequence
-from fastladder.ops.moments import relu_moments, sigmoid_moments, tanh_moments
+from fastladder.ops.moments import moments_sequence, relu_moments, sigmoid_moments, tanh_moments
 from fastladder.ops.registration import attach
 
 if extension.module is not None:
@@ -33,6 +33,7 @@ __all__ = [
     "ladder_combine",
     "lstm_gates",
     "lstm_sequence",
+    "moments_sequence",
     "relu_moments",
     "sigmoid_moments",
     "tanh_moments",

@@ -1,11 +1,8 @@
 """The gates of an LSTM over normalised projections, and a dense LSTM over sequences, with checks and fused kernels."""
 
-import itertools
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from fastladder import reference
@@ -19,6 +16,7 @@ from fastladder.ops.registration import (
     operator,
     statistics_dtype,
 )
+from fastladder.ops.sequences import check_lengths, needs_backward, run_longest_first
 
 FAMILY = "lstm_gates"
 
@@ -135,7 +133,7 @@ def lstm_sequence(
     bias = checks.check_optional_parameter("bias", bias, (4 * channels,), projections, "projections")
     checks.check_option("norm", norm, checks.NORMS)
     checks.check_eps(eps)
-    longest_first = lengths is None or _check_lengths(lengths, batch, duration)
+    longest_first = check_lengths(lengths, batch, duration)
     if lengths is not None and norm == "batch":
         raise ValueError("lengths: got a value, needs None with norm 'batch', whose statistics are of all samples")
     backend = select_backend(FAMILY, cell.device, projections.dtype)
@@ -143,18 +141,15 @@ def lstm_sequence(
         return reference.lstm_sequence(
             projections, hidden, cell, weight, lengths=lengths, gain=gain, bias=bias, norm=norm, eps=eps
         )
-    run = fused(backend).lstm_sequence
-    given = (projections, hidden, cell, weight, gain, bias)
-    keeps = torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in given)
-    lengths = None if lengths is None else torch.as_tensor(lengths)
-    if longest_first:
-        return run(projections, hidden, cell, weight, lengths, gain, bias, norm, eps, keeps)[:3]
-    assert lengths is not None
-    order = lengths.argsort(descending=True, stable=True)
-    there, back = order.to(cell.device), order.argsort().to(cell.device)
-    moved = projections.index_select(1, there), hidden.index_select(0, there), cell.index_select(0, there)
-    outputs, hidden, cell = run(*moved, weight, lengths[order], gain, bias, norm, eps, keeps)[:3]
-    return outputs.index_select(1, back), hidden.index_select(0, back), cell.index_select(0, back)
+    keeps = needs_backward(projections, hidden, cell, weight, gain, bias)
+
+    def run(lengths: Tensor | None, projections: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, ...]:
+        arguments = (projections, hidden, cell, weight, lengths, gain, bias, norm, eps, keeps)
+        results: tuple[Tensor, ...] = fused(backend).lstm_sequence(*arguments)
+        return results[:3]
+
+    outputs, hidden, cell = run_longest_first(run, lengths, longest_first, projections, hidden, cell)
+    return outputs, hidden, cell
 
 
 def _check_sequence(projections: Any) -> tuple[int, int, int]:
@@ -165,19 +160,6 @@ def _check_sequence(projections: Any) -> tuple[int, int, int]:
     checks.check_leader("projections", projections, parts=1)
     duration, batch, width = projections.shape
     return duration, batch, width // 4
-
-
-def _check_lengths(lengths: Any, batch: int, duration: int) -> bool:
-    """Checks the lengths of N samples, of a tensor without its values. Returns whether they are known to fall."""
-    if isinstance(lengths, Tensor):
-        if lengths.shape != (batch,) or lengths.is_floating_point() or lengths.dtype == torch.bool:
-            raise ValueError(f"lengths: got {lengths.dtype} of shape {tuple(lengths.shape)}, needs ({batch},) integers")
-        return False
-    if not isinstance(lengths, Sequence) or not all(isinstance(n, Integral) for n in lengths) or len(lengths) != batch:
-        raise ValueError(f"lengths: got {lengths!r}, needs ({batch},) integers")
-    if any(not 0 <= n <= duration for n in lengths):
-        raise ValueError(f"lengths: got {min(lengths)} to {max(lengths)}, needs 0 to {duration}")
-    return all(a >= b for a, b in itertools.pairwise(lengths))
 
 
 @operator(outputs=3, activations=4, keeps_layout=False, kept_outputs=1)

@@ -15,7 +15,7 @@ from fastladder.reference.grouping import (
     group_mixture_nll_bernoulli,
 )
 from fastladder.reference.lstm_gates import lstm_gates, lstm_sequence
-from fastladder.reference.moments import relu_moments, sigmoid_moments, tanh_moments
+from fastladder.reference.moments import moments_sequence, relu_moments, sigmoid_moments, tanh_moments
 
 __all__ = [
     "combine_g1",
@@ -31,6 +31,7 @@ __all__ = [
     "ladder_combine",
     "lstm_gates",
     "lstm_sequence",
+    "moments_sequence",
     "relu_moments",
     "sigmoid_moments",
     "tanh_moments",

@@ -1,6 +1,7 @@
-"""Mean and variance of a nonlinearity under a Gaussian input, elementwise, as fast dropout needs them."""
+"""Mean and variance of a nonlinearity under a Gaussian input, elementwise, and a recurrent layer with fast dropout."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -66,3 +67,51 @@ def relu_moments(mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
     expected = m * below + bounded * inverse * density
     variance = v * (below + r * r * below * above + r * density * (above - below) - density * density).clamp(min=0)
     return expected.to(mean.dtype), variance.to(mean.dtype)
+
+
+MOMENTS = {"tanh": tanh_moments, "sigmoid": sigmoid_moments, "relu": relu_moments}
+
+
+def moments_sequence(
+    mean: Tensor,
+    var: Tensor,
+    hidden_mean: Tensor,
+    hidden_var: Tensor,
+    weight: Tensor,
+    weight_of_var: Tensor,
+    rate: Tensor,
+    *,
+    nonlinearity: str = "tanh",
+    lengths: Tensor | Sequence[int] | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    r"""All steps of a recurrent layer with fast dropout: means and variances (T, N, C), and the last ones, (N, C) each.
+
+    .. math::
+        s_t = v_t + \mathrm{rate} \, m_t^2, \qquad
+        m_t, v_t = \mathrm{moments}(\mathrm{mean}_t + W m_{t-1}, \; \mathrm{var}_t + W' s_{t-1})
+
+    for the moments of the input's projection, (T, N, C) each, and the hidden units' of before the first step, (N, C)
+    each. A hidden unit is dropped with the probability `rate`, (C,), so that k = 1 - rate of it is in both weights, (C,
+    C) each: W is k times the weight U of the layer, and W' is k times its square. With them :math:`W m` and
+    :math:`W' s` are mean and variance of U times units that are dropped (Bayer and Osendorfer, 2014, appendix), as
+    :math:`k v + k (1 - k) m^2 = k s`.
+
+    A sample's state stays as it is after its length, one of (N,), and its outputs are zero there.
+    """
+    moments = MOMENTS[nonlinearity]
+    means, variances = [mean[:0]], [var[:0]]
+    m, v = hidden_mean.clone(), hidden_var.clone()
+    lengths = None if lengths is None else torch.as_tensor(lengths, device=mean.device)[:, None]
+    for step, (step_mean, step_var) in enumerate(zip(mean, var, strict=True)):
+        if lengths is not None:  # no gradient comes through what is not finite
+            step_mean, step_var = torch.where(step < lengths, step_mean, 0), torch.where(step < lengths, step_var, 0)
+        spread = compute_dtype_of(v) + rate * compute_dtype_of(m).square()
+        new_m, new_v = moments(step_mean + m @ weight.t(), step_var + spread.to(mean.dtype) @ weight_of_var.t())
+        if lengths is None:
+            m, v = new_m, new_v
+        else:
+            m, v = torch.where(step < lengths, new_m, m), torch.where(step < lengths, new_v, v)
+            new_m, new_v = torch.where(step < lengths, new_m, 0), torch.where(step < lengths, new_v, 0)
+        means.append(new_m[None])
+        variances.append(new_v[None])
+    return torch.cat(means), torch.cat(variances), m, v

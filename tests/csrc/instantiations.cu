@@ -48,5 +48,6 @@ template __global__ void sequence_gradient_kernel<WienerKl<false>, 8>(const __gr
 template __global__ void moments_kernel<TanhMoments, true, 4>(const __grid_constant__ MomentsProblem<float>);
 template __global__ void moments_kernel<ReluMoments, true, 8>(const __grid_constant__ MomentsProblem<BFloat16>);
 template __global__ void moments_kernel<SigmoidMoments, false, 8>(const __grid_constant__ MomentsProblem<Half>);
+template __global__ void moments_kernel<UnchangedMoments, true, 4>(const __grid_constant__ MomentsProblem<float>);
 
 }  // namespace fastladder

@@ -25,7 +25,15 @@ VARIED = [  # one of each kind, for tests that are slow to emulate
     row
     for row in ROWS + MIXED_ROWS
     if row.name.startswith(
-        ("lstm_gates-J=3", "combine_g2-norm", "combine_g1", "group_evidence", "group_mixture", "wiener_kl")
+        (
+            "lstm_gates-J=3",
+            "combine_g2-norm",
+            "combine_g1",
+            "group_evidence",
+            "group_mixture",
+            "wiener_kl",
+            "moments_seq",
+        )
     )
     and "squash_gate=False" not in row.name
 ]

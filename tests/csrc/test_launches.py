@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.csrc.emulated import Trace, Tracer
-from tests.ops.contract import PARAMETER, ROWS, WIENER_KL, Row, lstm_gates, lstm_sequence
+from tests.ops.contract import MOMENTS_SEQUENCES, PARAMETER, ROWS, WIENER_KL, Row, lstm_gates, lstm_sequence
 
 pytestmark = pytest.mark.usefixtures("emulation")
 
@@ -115,6 +115,14 @@ def test_a_sequence_launches_what_each_of_its_steps_does(norm: str, tracer: Trac
     ones, all_steps = run(step, tracer, tuple(hidden.shape)), run(sequence, tracer, SHAPE)
     for one, every in zip(ones, all_steps, strict=True):
         assert every.trace.launches == projections.shape[0] * one.trace.launches > 0
+
+
+@pytest.mark.parametrize("row", MOMENTS_SEQUENCES, ids=lambda row: row.name)
+def test_a_sequence_of_moments_takes_one_launch_a_step(row: Row, tracer: Tracer) -> None:
+    """And one more for the hidden units before the first step."""
+    forward, backward = run(row, tracer, SHAPE)
+    steps = row.inputs(SHAPE)[0].shape[0]
+    assert (forward.trace.launches, backward.trace.launches) == (steps + 1, steps + 1)
 
 
 @with_norm("none", "batch")

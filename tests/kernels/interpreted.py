@@ -15,6 +15,7 @@ import fastladder
 from fastladder import reference
 from tests.ops.contract import (
     MOMENTS,
+    MOMENTS_SEQUENCES,
     NORMS,
     PARAMETER,
     ROWS,
@@ -111,6 +112,23 @@ def test_sequences(norm: str, affine: bool, shape: tuple[int, ...]) -> None:
     check(row, row.inputs(shape))
     for unused in range(row.outputs):
         check(row, row.inputs(shape), unused=unused)
+
+
+every_sequence_of_moments = pytest.mark.parametrize("row", MOMENTS_SEQUENCES, ids=lambda row: row.name)
+
+
+@every_sequence_of_moments
+@pytest.mark.parametrize("shape", [(3, 5, 4), (1, 5, 1), (0, 5, 3), (2, 5, 0), (11, 100, 2)], ids=str)
+def test_sequences_of_moments(row: Row, shape: tuple[int, ...]) -> None:
+    check(row, row.inputs(shape))
+    for unused in range(row.outputs):
+        check(row, row.inputs(shape), unused=unused)
+
+
+@every_sequence_of_moments
+def test_sequences_of_moments_of_several_lengths(row: Row) -> None:
+    row = replace(row, options=row.options | {"lengths": [2, 4, 0]})
+    check(row, row.inputs((3, 5, 4)))
 
 
 @pytest.mark.parametrize("norm", ["none", "layer"])

@@ -143,6 +143,11 @@ def run_all_operators(
     for name in ("tanh_moments", "sigmoid_moments", "relu_moments"):
         getattr(operators, name)(cell, cell)
         getattr(operators, f"{name}_backward")(cell, cell, cell, cell)
+    state, weight = torch.empty(samples, c, dtype=dtype), torch.empty(c, c, dtype=dtype)
+    for nonlinearity in ("tanh", "sigmoid", "relu"):
+        moments = (sequence, sequence, state, state, weight, weight, torch.empty(c), None, nonlinearity, True)
+        means, variances, mean, var, *kept = operators.moments_sequence(*moments)
+        operators.moments_sequence_backward(means, variances, mean, var, *moments, means, *kept)
 
 
 def compile_for(launch: Launch, architecture: int) -> dict[str, Any]:

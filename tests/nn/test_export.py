@@ -83,8 +83,8 @@ def test_torch_export_keeps_the_fused_operators(name, strict):
     calls = [node.target for node in exported.graph.nodes if node.op == "call_function"]
     if name == "LSTM":  # two layers in two directions
         assert calls.count(torch.ops.fastladder.lstm_sequence.default) == 4
-    elif name == "FastDropoutRNN":  # and three time steps
-        assert calls.count(torch.ops.fastladder.tanh_moments.default) == 12
+    elif name == "FastDropoutRNN":
+        assert calls.count(torch.ops.fastladder.moments_sequence.default) == 4
     else:
         recurrent = 12 if name == "ConvLSTM" else 9  # three time steps of the same, or of three rows
         assert calls.count(torch.ops.fastladder.lstm_gates.default) == recurrent

@@ -205,8 +205,19 @@ def test_padding_gets_no_gradient_and_may_be_anything():
         assert moment.grad[:2, 1].ne(0).all()
 
 
+def test_all_time_steps_run_in_one_operator():
+    """Where this has the moments, also for samples of several lengths, and in reverse."""
+    for options in ({}, {"nonlinearity": "sigmoid"}, {"nonlinearity": "relu", "moments": "breze"}):
+        network = FastDropoutRNN(2, 3, bidirectional=True, **options)
+        for lengths in (None, [2, 4, 1]):
+            with torch.autograd.profiler.profile() as profile:
+                network(*units(4, 3, 2), lengths=lengths)
+            calls = [event.name for event in profile.function_events]
+            assert calls.count("fastladder::moments_sequence") == 2
+
+
 def test_products_with_weights_are_computed_once_a_call():
-    network = FastDropoutRNN(2, 3, learned_rate=True)
+    network = FastDropoutRNN(2, 3, nonlinearity="none", learned_rate=True)
     counts = []
     for duration in (3, 30):
         with torch.autograd.profiler.profile() as profile:

@@ -92,7 +92,7 @@ class Row:
     @property
     def is_sequence(self) -> bool:
         """Whether activations are (T, N, C)."""
-        return self.operator == "lstm_sequence"
+        return self.operator in ("lstm_sequence", "moments_sequence")
 
     @property
     def registered(self) -> str:
@@ -150,7 +150,7 @@ def lstm_gates(norm: str, count: int = 2, *, affine: bool = True, wide_states: b
 
 
 def _contraction(x: Tensor) -> Tensor:
-    """A weight (4C, C) under which states do not grow, and errors with them."""
+    """A weight (4C, C) or (C, C) under which states do not grow, and errors with them."""
     return 0.5 * x / max(x.shape[1], 1) ** 0.5
 
 
@@ -233,6 +233,25 @@ def moments(operator: str) -> Row:
     return Row(operator, {"mean": activation(), "var": activation(values=torch.exp)}, outputs=2)
 
 
+def moments_sequence(nonlinearity: str) -> Row:
+    """A row whose sequences are as long as those of `lstm_sequence`."""
+
+    def of_sequence(values: Callable = _normal) -> Argument:
+        return Argument(ACTIVATION, lambda n, c, *s: (min(s[-1], MOST_STEPS) if s else 1, n, c), values)
+
+    def weight(values: Callable) -> Argument:
+        return Argument(ACTIVATION, lambda n, c, *s: (c, c), values)
+
+    arguments = {"mean": of_sequence(), "var": of_sequence(torch.exp)}
+    arguments |= {"hidden_mean": Argument(ACTIVATION, lambda n, c, *s: (n, c), _normal)}
+    arguments |= {"hidden_var": Argument(ACTIVATION, lambda n, c, *s: (n, c), torch.exp)}
+    arguments |= {"weight": weight(_contraction), "weight_of_var": weight(lambda x: _contraction(x).square())}
+    arguments |= {"rate": Argument(PARAMETER, lambda n, c, *s: (c,), torch.sigmoid)}
+    # The means, the preactivations' means and variances, and the spreads of all steps.
+    options = {"nonlinearity": nonlinearity}
+    return Row("moments_sequence", arguments, options, 4, keeps_layout=False, kept=4)
+
+
 def wiener_kl(*, exact: bool = True) -> Row:
     """A row whose channels are time steps, and whose S are features of them."""
 
@@ -244,6 +263,7 @@ def wiener_kl(*, exact: bool = True) -> Row:
 
 
 MOMENTS = [moments(operator) for operator in ("tanh_moments", "sigmoid_moments", "relu_moments")]
+MOMENTS_SEQUENCES = [moments_sequence(nonlinearity) for nonlinearity in ("tanh", "sigmoid", "relu")]
 WIENER_KL = [wiener_kl(exact=exact) for exact in (True, False)]
 NORMS = ("none", "layer", "batch")
 ROWS = [
@@ -262,6 +282,7 @@ ROWS = [
     group_mixture_nll(),
     group_mixture_nll_bernoulli(),
     *MOMENTS,
+    *MOMENTS_SEQUENCES,
     *WIENER_KL,
 ]
 # The operators with recurrent states once more, where these are float32 beside bfloat16 activations.
