@@ -5,7 +5,7 @@ validation set how the learning rate falls and when to stop; the second goes tha
 together, and is the one that is evaluated. In appendix D.2 of Recurrent Ladder Networks the rate does not fall.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -49,7 +49,8 @@ def music_table(name: str, title: str, columns: tuple[Column, ...], music: Music
     Args:
         name, title, columns: as of `Table`.
         music: the collections.
-        systems: of each what it is called. Their changes of the configuration are the rows of configurations.yaml.
+        systems: of each what it is called. In configurations.yaml a row may have the name of a system, of a collection
+            or of both, as "piano-lstm"; their changes of the configuration come in this order.
     """
     return Table(
         name=name,
@@ -60,20 +61,31 @@ def music_table(name: str, title: str, columns: tuple[Column, ...], music: Music
             for collection, (called, _) in music.items()
             for system, system_called in systems.items()
         ),
-        scales={name: on_collections(scale, music) for name, scale in read_scales(__file__, name).items()},
+        scales={name: on_collections(scale, music, systems) for name, scale in read_scales(__file__, name).items()},
         experiment=MUSIC,
         attempt=train_and_evaluate,
     )
 
 
-def on_collections(scale: Scale, music: Music) -> Scale:
-    """A scale whose rows are systems, with a row for every system on every collection."""
+def on_collections(scale: Scale, music: Music, systems: Iterable[str]) -> Scale:
+    """A scale whose rows are systems, collections or both, with a row for every system on every collection."""
     rows = {
-        f"{collection}-{system}": {"data": data, **changes}
+        f"{collection}-{system}": joined(
+            {"data": data}, *(scale.rows.get(name, {}) for name in (system, collection, f"{collection}-{system}"))
+        )
         for collection, (_, data) in music.items()
-        for system, changes in scale.rows.items()
+        for system in systems
     }
     return replace(scale, rows=rows)
+
+
+def joined(*changes: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Several changes of a configuration as one, section by section; later ones come over earlier ones."""
+    sections: dict[str, dict[str, Any]] = {}
+    for change in changes:
+        for name, values in change.items():
+            sections.setdefault(name, {}).update(values)
+    return sections
 
 
 RLADDER_MUSIC = music_table(
