@@ -17,6 +17,7 @@ OPERATORS = {
     ("group_features_bernoulli", "forward+backward"): (2.0, 1.7),
     ("group_mixture_nll", "forward+backward"): (3.0, 2.0),
     ("group_mixture_nll_bernoulli", "forward+backward"): (3.0, 2.0),
+    ("merge_sample_kl", "forward+backward"): (3.0, 1.3),
 }
 
 # network -> (other variant, ours) -> the least ratio of their training steps. Of others of the same dtype: 1.

@@ -107,6 +107,24 @@ STABLE_TORCH_LIBRARY(fastladder, library) {
       " Tensor preactivation_mean, Tensor preactivation_var, Tensor spreads)"
       " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
 
+  library.def("gaussian_merge(Tensor mean_a, Tensor var_a, Tensor mean_b, Tensor var_b) -> (Tensor, Tensor)");
+  library.def(
+      "gaussian_merge_backward(Tensor? grad_mean, Tensor? grad_var, Tensor mean_a, Tensor var_a, Tensor mean_b,"
+      " Tensor var_b) -> (Tensor, Tensor, Tensor, Tensor)");
+
+  library.def("gaussian_kl(Tensor mean_q, Tensor var_q, Tensor mean_p, Tensor var_p) -> Tensor");
+  library.def(
+      "gaussian_kl_backward(Tensor? grad_kl, Tensor mean_q, Tensor var_q, Tensor mean_p, Tensor var_p)"
+      " -> (Tensor, Tensor, Tensor, Tensor)");
+
+  library.def(
+      "merge_sample_kl(Tensor mean_d, Tensor var_d, Tensor mean_t, Tensor var_t, Tensor mean_p, Tensor var_p,"
+      " Tensor noise) -> (Tensor, Tensor, Tensor, Tensor)");
+  library.def(
+      "merge_sample_kl_backward(Tensor? grad_z, Tensor? grad_mean, Tensor? grad_var, Tensor? grad_kl, Tensor mean_d,"
+      " Tensor var_d, Tensor mean_t, Tensor var_t, Tensor mean_p, Tensor var_p, Tensor noise)"
+      " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
+
   library.def("wiener_kl(Tensor mean, Tensor var, bool exact) -> Tensor");
   library.def("wiener_kl_backward(Tensor? grad_kl, Tensor mean, Tensor var, bool exact) -> (Tensor, Tensor)");
 }

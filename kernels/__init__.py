@@ -4,7 +4,8 @@ The file of a family has its operators: kernels, and the functions that launch t
 `tiles`, `statistics` and `preactivation`. G3, whose kernels differ from those of G1 and G2, is in `gated_combine_g3`.
 `lstm_sequence` calls those of lstm_gates, and `moments_sequence` those of moments; both share `sequences`.
 The kernels of grouping are in `grouping_evidence` and `grouping_mixture`, over the tiles of `grouping_tiles`.
-Those of moments go over all elements alike, those of gaussian over the rows of sequences.
+Those of moments go over all elements alike, those of gaussian over elements or over rows; `wiener_kl`, the operator of
+sequences, has a file of its own.
 
 On a CPU the kernels run under Triton's interpreter (TRITON_INTERPRET=1).
 """
@@ -20,11 +21,22 @@ from fastladder.kernels import (
     lstm_sequence,
     moments,
     moments_sequence,
+    wiener_kl,
 )
 from fastladder.ops import registration
 
 NAMESPACE = "fastladder_triton"
-FAMILIES = (lstm_gates, lstm_sequence, gated_combine, gated_combine_g3, grouping, gaussian, moments, moments_sequence)
+FAMILIES = (
+    lstm_gates,
+    lstm_sequence,
+    gated_combine,
+    gated_combine_g3,
+    grouping,
+    gaussian,
+    wiener_kl,
+    moments,
+    moments_sequence,
+)
 
 # Library.impl costs a third of a call through torch.library.custom_op.
 _library = torch.library.Library(NAMESPACE, "DEF")

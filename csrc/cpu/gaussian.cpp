@@ -1,4 +1,4 @@
-// wiener_kl on CPU tensors.
+// gaussian_merge, gaussian_kl, merge_sample_kl and wiener_kl on CPU tensors.
 #include "operators/gaussian.h"
 
 #include "cpu/gaussian_engine.h"

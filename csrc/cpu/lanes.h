@@ -150,6 +150,16 @@ FASTLADDER_INLINE Lanes<float> sigmoid_times_tanh(Lanes<float> x, Lanes<float> y
   return (one - e) / ((one + d) * (one + e));
 }
 
+// The compiler makes vector instructions of it, which are exact; NaN below 0.
+template <class T>
+FASTLADDER_INLINE Lanes<T> square_root(Lanes<T> x) {
+  T numbers[Lanes<T>::count];
+  std::memcpy(numbers, &x.v, sizeof(numbers));
+  for (T& number : numbers) number = std::sqrt(number);
+  std::memcpy(&x.v, numbers, sizeof(numbers));
+  return x;
+}
+
 // 1 / sqrt(x) for x > 0, within 2e-7 of it: Newton's iteration, whose beginning halves and negates the exponent in the
 // bits. 0 for infinity, and NaN stays NaN.
 FASTLADDER_INLINE Lanes<float> inverse_root(Lanes<float> x) {

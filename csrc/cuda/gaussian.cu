@@ -1,4 +1,4 @@
-// wiener_kl on CUDA tensors.
+// gaussian_merge, gaussian_kl, merge_sample_kl and wiener_kl on CUDA tensors.
 #include "cuda/gaussian_engine.cuh"
 #include "operators/gaussian.h"
 

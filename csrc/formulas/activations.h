@@ -44,6 +44,8 @@ FASTLADDER_FORMULA double exponential(double x) { return ::exp(x); }
 FASTLADDER_FORMULA float logarithm(float x) { return ::logf(x); }
 FASTLADDER_FORMULA double logarithm(double x) { return ::log(x); }
 
+FASTLADDER_FORMULA float square_root(float x) { return ::sqrtf(x); }
+FASTLADDER_FORMULA double square_root(double x) { return ::sqrt(x); }
 FASTLADDER_FORMULA float inverse_root(float x) { return 1.0f / ::sqrtf(x); }
 FASTLADDER_FORMULA double inverse_root(double x) { return 1.0 / ::sqrt(x); }
 FASTLADDER_FORMULA float error_function(float x) { return ::erff(x); }

@@ -27,12 +27,17 @@ def check_eps(eps: Any) -> None:
         raise ValueError(f"eps: got {eps}, needs a number above 0")
 
 
-def check_leader(name: str, tensor: Any, parts: int) -> int:
-    """Checks the first activation, (N, parts * C, *S), and returns C."""
+def check_tensor(name: str, tensor: Any) -> None:
+    """Checks that it is a tensor of a dtype that operators take."""
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name}: got {type(tensor).__name__}, needs a tensor")
     if tensor.dtype not in ACTIVATION_DTYPES:
         raise TypeError(f"{name}: got dtype {tensor.dtype}, needs one of {', '.join(map(str, ACTIVATION_DTYPES))}")
+
+
+def check_leader(name: str, tensor: Any, parts: int) -> int:
+    """Checks the first activation, (N, parts * C, *S), and returns C."""
+    check_tensor(name, tensor)
     channels = "C" if parts == 1 else f"{parts}C"
     if tensor.dim() < 2:
         raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, needs (N, {channels}, *S)")

@@ -5,7 +5,7 @@ kernels, describes the arguments, and runs these functions where no kernel exist
 """
 
 from fastladder.reference.gated_combine import combine_g1, combine_g2, combine_g3, combine_g3_hidden, ladder_combine
-from fastladder.reference.gaussian import wiener_kl
+from fastladder.reference.gaussian import gaussian_kl, gaussian_merge, importance_bound, merge_sample_kl, wiener_kl
 from fastladder.reference.grouping import (
     group_evidence,
     group_evidence_bernoulli,
@@ -22,15 +22,19 @@ __all__ = [
     "combine_g2",
     "combine_g3",
     "combine_g3_hidden",
+    "gaussian_kl",
+    "gaussian_merge",
     "group_evidence",
     "group_evidence_bernoulli",
     "group_features",
     "group_features_bernoulli",
     "group_mixture_nll",
     "group_mixture_nll_bernoulli",
+    "importance_bound",
     "ladder_combine",
     "lstm_gates",
     "lstm_sequence",
+    "merge_sample_kl",
     "moments_sequence",
     "relu_moments",
     "sigmoid_moments",

@@ -1,7 +1,8 @@
 // The kernels that do most of the work: test_cuda_build.py compiles them and inspects the code for each GPU.
 #include "cuda/channel_gradients.cuh"
 #include "cuda/column_statistics.cuh"
-#include "cuda/gaussian_kernel.cuh"
+#include "cuda/gaussian_rows.cuh"
+#include "cuda/gaussian_sequences.cuh"
 #include "cuda/grouping_kernel.cuh"
 #include "cuda/moments_kernel.cuh"
 #include "cuda/norm_sums.cuh"
@@ -40,6 +41,11 @@ template __global__ void group_kernel<GaussianMixture, true, 4, 4>(const __grid_
 template __global__ void group_kernel<BernoulliMixture, true, 4, 8>(const __grid_constant__ GroupCall<BFloat16>);
 template __global__ void group_kernel<BernoulliMixture, true, 8, 2>(const __grid_constant__ GroupCall<float>);
 template __global__ void group_kernel<BernoulliMixture, false, 4, 8>(const __grid_constant__ GroupCall<Half>);
+
+template __global__ void gaussian_elements_kernel<GaussianMerge, false, 8>(const __grid_constant__ GaussianProblem<Half>);
+template __global__ void gaussian_elements_kernel<GaussianKl, true, 4>(const __grid_constant__ GaussianProblem<float>);
+template __global__ void gaussian_rows_kernel<MergeSampleKl, 4>(const __grid_constant__ GaussianRowsCall<float>);
+template __global__ void gaussian_elements_kernel<MergeSampleKl, true, 8>(const __grid_constant__ GaussianProblem<BFloat16>);
 
 template __global__ void sequence_sum_kernel<WienerKl<true>, 4>(const __grid_constant__ SequenceSumCall<float>);
 template __global__ void sequence_gradient_kernel<WienerKl<true>, 8>(const __grid_constant__ SequenceProblem<BFloat16>);

@@ -8,6 +8,7 @@ import torch
 
 from tests.ops.contract import (
     FLOOR,
+    GAUSSIAN,
     LAYOUTS,
     MIXED_ROWS,
     NARROW_FLOOR,
@@ -31,6 +32,7 @@ VARIED = [  # one of each kind, for tests that are slow to emulate
             "combine_g1",
             "group_evidence",
             "group_mixture",
+            "merge_sample",
             "wiener_kl",
             "moments_seq",
         )
@@ -101,7 +103,7 @@ def test_any_number_of_groups(row: Row, groups: int, dtype: torch.dtype) -> None
         assert_as_good_as_reference(row, row.inputs(shape, dtype=dtype), floor)
 
 
-@pytest.mark.parametrize("row", WIENER_KL, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", GAUSSIAN + WIENER_KL, ids=lambda row: row.name)
 @pytest.mark.parametrize("dtype", [torch.float32, *NARROW_FLOOR], ids=str)
 def test_rows_of_any_length(row: Row, dtype: torch.dtype) -> None:
     """Several packs a thread, and fewer for those that have the last ones; several rows a warp."""

@@ -7,7 +7,16 @@ import torch
 from torch import Tensor
 
 from tests.csrc.emulated import Trace, Tracer
-from tests.ops.contract import MOMENTS_SEQUENCES, PARAMETER, ROWS, WIENER_KL, Row, lstm_gates, lstm_sequence
+from tests.ops.contract import (
+    GAUSSIAN,
+    MOMENTS_SEQUENCES,
+    PARAMETER,
+    ROWS,
+    WIENER_KL,
+    Row,
+    lstm_gates,
+    lstm_sequence,
+)
 
 pytestmark = pytest.mark.usefixtures("emulation")
 
@@ -138,6 +147,16 @@ def test_groups(row: Row, tracer: Tracer) -> None:
     """One launch for each pass, and one more that adds up the gradient of a variance."""
     forward, backward = run(row, tracer, GROUPS_SHAPE)
     assert (forward.trace.launches, backward.trace.launches) == (1, 2 if "variance" in row.arguments else 1)
+    for each in (forward, backward):
+        each.check_accesses(most_reads=1)
+
+
+@pytest.mark.parametrize("row", GAUSSIAN, ids=lambda row: row.name)
+@layouts
+def test_gaussians(row: Row, layout: str, tracer: Tracer) -> None:
+    """One launch for each pass, which reads and writes every number once."""
+    forward, backward = run(row, tracer, SHAPE, layout)
+    assert (forward.trace.launches, backward.trace.launches) == (1, 1)
     for each in (forward, backward):
         each.check_accesses(most_reads=1)
 

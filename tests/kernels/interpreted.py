@@ -14,6 +14,7 @@ from torch import Tensor
 import fastladder
 from fastladder import reference
 from tests.ops.contract import (
+    GAUSSIAN,
     MOMENTS,
     MOMENTS_SEQUENCES,
     NORMS,
@@ -188,6 +189,30 @@ def test_moments_with_an_unused_output(row: Row, dtype: torch.dtype, unused: int
     check(row, row.inputs((3, 5, 5, 19), dtype=dtype), unused)
 
 
+@every_layout
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param((3, 5, 7), id="rows-and-elements-that-do-not-fill"),
+        pytest.param((150, 5, 3), id="several-blocks-of-rows"),
+        pytest.param((2, 3, 37, 41), id="several-blocks-of-elements"),
+        pytest.param((1, 1), id="single"),
+        pytest.param((0, 3, 5), id="no-samples"),
+        pytest.param((2, 3, 0), id="no-elements"),
+    ],
+)
+@pytest.mark.parametrize("row", GAUSSIAN, ids=lambda row: row.name)
+def test_gaussians(row: Row, shape: tuple[int, ...], layout: str) -> None:
+    check(row, row.inputs(shape, layout=layout))
+
+
+@pytest.mark.parametrize("row", GAUSSIAN, ids=lambda row: row.name)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_gaussians_with_unused_outputs(row: Row, dtype: torch.dtype) -> None:
+    for unused in range(row.outputs) if row.outputs > 1 else [None]:
+        check(row, row.inputs((3, 5, 5, 19), dtype=dtype), unused)
+
+
 @pytest.mark.parametrize("row", WIENER_KL, ids=lambda row: row.name)
 @pytest.mark.parametrize(
     "shape",
@@ -206,12 +231,15 @@ def test_wiener_kl(row: Row, shape: tuple[int, ...], dtype: torch.dtype) -> None
     check(row, row.inputs(shape, dtype=dtype))
 
 
-GAUSSIAN = [
+GAUSSIAN_GROUPING = [
     group_evidence(delta, features=features)
     for features in (False, True)
     for delta in ("residual", "weighted", "gradient")
 ]
-GROUPING = [*GAUSSIAN, *(row for row in ROWS if row.operator.startswith("group_") and "delta" not in row.options)]
+GROUPING = [
+    *GAUSSIAN_GROUPING,
+    *(row for row in ROWS if row.operator.startswith("group_") and "delta" not in row.options),
+]
 every_grouping = pytest.mark.parametrize("row", GROUPING, ids=lambda row: row.name)
 
 
@@ -244,7 +272,7 @@ def test_grouping_with_an_unused_output(row: Row, unused: int) -> None:
     check(row, row.inputs((3, 5, 5, 7)), unused)
 
 
-@pytest.mark.parametrize("row", GAUSSIAN, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", GAUSSIAN_GROUPING, ids=lambda row: row.name)
 def test_masks_of_zero_for_what_explains_best(row: Row) -> None:
     """Exponents lie far apart, and some above that of the best group whose mask is not 0."""
     data, mean, mask, variance = row.inputs((3, 5, 5, 7))

@@ -41,6 +41,12 @@ KERNELS = {
     "mixture_backward_kernel",
     "gaussian_moments_kernel",
     "gaussian_moments_backward_kernel",
+    "gaussian_merge_kernel",
+    "gaussian_merge_backward_kernel",
+    "gaussian_kl_kernel",
+    "gaussian_kl_backward_kernel",
+    "merge_sample_kl_kernel",
+    "merge_sample_kl_backward_kernel",
     "wiener_kl_kernel",
     "wiener_kl_backward_kernel",
 }
@@ -140,6 +146,11 @@ def run_all_operators(
     for exact in (True, False):
         kl = operators.wiener_kl(sequence, sequence, exact)
         operators.wiener_kl_backward(kl, sequence, sequence, exact)
+    operators.gaussian_merge(cell, cell, cell, cell)
+    operators.gaussian_merge_backward(cell, cell, cell, cell, cell, cell)
+    operators.gaussian_kl_backward(operators.gaussian_kl(cell, cell, cell, cell), cell, cell, cell, cell)
+    *_, kl = operators.merge_sample_kl(*[cell] * 7)
+    operators.merge_sample_kl_backward(cell, cell, cell, kl, *[cell] * 7)
     for name in ("tanh_moments", "sigmoid_moments", "relu_moments"):
         getattr(operators, name)(cell, cell)
         getattr(operators, f"{name}_backward")(cell, cell, cell, cell)

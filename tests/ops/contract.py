@@ -262,9 +262,34 @@ def wiener_kl(*, exact: bool = True) -> Row:
     return Row("wiener_kl", arguments, {"exact": exact}, keeps_layout=False, only_sums=True)
 
 
+def _gaussian(*names: str) -> dict[str, Argument]:
+    """Mean and variance of every name."""
+    pairs = [{f"mean_{name}": activation(), f"var_{name}": activation(values=torch.exp)} for name in names]
+    return {name: argument for pair in pairs for name, argument in pair.items()}
+
+
+def gaussian_merge() -> Row:
+    return Row("gaussian_merge", _gaussian("a", "b"), outputs=2)
+
+
+def gaussian_kl() -> Row:
+    return Row("gaussian_kl", _gaussian("q", "p"), only_sums=True)
+
+
+def merge_sample_kl() -> Row:
+    noise = Argument(ACTIVATION, lambda n, c, *s: (n, c, *s), _normal, is_data=True)
+    return Row("merge_sample_kl", _gaussian("d", "t", "p") | {"noise": noise}, outputs=4)
+
+
+def importance_bound() -> Row:
+    """A row whose channels are samples, of which there is always one."""
+    return Row("importance_bound", {"log_weights": state()}, {"dim": 1}, keeps_layout=False, only_sums=True)
+
+
 MOMENTS = [moments(operator) for operator in ("tanh_moments", "sigmoid_moments", "relu_moments")]
 MOMENTS_SEQUENCES = [moments_sequence(nonlinearity) for nonlinearity in ("tanh", "sigmoid", "relu")]
 WIENER_KL = [wiener_kl(exact=exact) for exact in (True, False)]
+GAUSSIAN = [gaussian_merge(), gaussian_kl(), merge_sample_kl()]
 NORMS = ("none", "layer", "batch")
 ROWS = [
     *(lstm_gates(norm, 1, affine=False) for norm in NORMS),
@@ -283,8 +308,11 @@ ROWS = [
     group_mixture_nll_bernoulli(),
     *MOMENTS,
     *MOMENTS_SEQUENCES,
+    *GAUSSIAN,
     *WIENER_KL,
 ]
+# Operators that run the reference on every backend, as they have no kernel.
+COMPOSITE_ROWS = [importance_bound()]
 # The operators with recurrent states once more, where these are float32 beside bfloat16 activations.
 MIXED_ROWS = [
     lstm_gates("none", 1, affine=False, wide_states=True),

@@ -1,159 +1,206 @@
-"""The divergence from a Wiener process: right by the joint densities of sequences, and as the reference at limits."""
+"""Gaussians merged, drawn from and compared: right by densities on a grid and by torch.distributions, and at limits."""
 
 import math
 
 import pytest
 import torch
-from torch.distributions import MultivariateNormal, Normal, kl_divergence
+from torch.distributions import Independent, Normal, kl_divergence
 
 from fastladder import ops, reference
+from tests.ops.contract import evaluate, gaussian_kl, gaussian_merge, merge_sample_kl
 
 pytestmark = pytest.mark.usefixtures("fused")
-either = pytest.mark.parametrize("exact", [True, False])
 
 
 @pytest.fixture
-def sequences(device):
-    """Mean and variance of 7 time steps, 4 samples and 5 dimensions, in float32; variances from 0.01 to 50."""
-    generator = torch.Generator().manual_seed(3)
-    mean = 2 * torch.randn(7, 4, 5, generator=generator)
-    var = (1.5 * torch.randn(7, 4, 5, generator=generator)).exp()
-    return mean.to(device), var.to(device)
+def gaussians(device):
+    """gaussians(count) has mean and variance of so many, each (4, 5, 3) in float32; variances from 0.02 to 50."""
+    generator = torch.Generator().manual_seed(11)
+
+    def draw(count):
+        numbers = torch.randn(count, 2, 4, 5, 3, generator=generator)
+        return [x.to(device) for mean, log in 1.3 * numbers for x in (mean, log.exp())]
+
+    return draw
 
 
-def of_increments(x):
-    """The matrix that takes a sequence of T numbers to its increments from 0."""
-    return torch.eye(len(x), dtype=x.dtype) - torch.diag(torch.ones(len(x) - 1, dtype=x.dtype), -1)
+def double(tensors):
+    return [x.cpu().double() for x in tensors]
 
 
-def assert_close(got, truth):
-    torch.testing.assert_close(got.cpu().double(), truth, rtol=2e-6, atol=1e-6)
+def assert_close(got, truth, rtol=2e-6, atol=1e-6):
+    torch.testing.assert_close(got.cpu().double(), truth, rtol=rtol, atol=atol)
 
 
-@pytest.mark.parametrize("length", range(1, 8))
-def test_the_first_steps_sum_to_the_divergence_of_the_joint_gaussians(sequences, length):
-    """Whatever the length; z_s and z_t of a Wiener process have the covariance min(s, t)."""
-    mean, var = (x[:length].cpu().double().movedim(0, -1) for x in sequences)  # (N, D, T)
-    times = torch.arange(1.0, length + 1, dtype=torch.float64)
-    prior = MultivariateNormal(torch.zeros(length, dtype=torch.float64), torch.minimum(times[:, None], times))
-    truth = kl_divergence(MultivariateNormal(mean, torch.diag_embed(var)), prior).sum(1)
-    assert_close(ops.wiener_kl(*sequences)[:length].sum(0), truth)
+def on_grid(mean, var, others=()):
+    """Log densities of Gaussians with these means and variances at many points around each: (points), (..., points)."""
+    points = torch.linspace(-60, 60, 60001, dtype=torch.float64)
+    return points, [Normal(m[..., None], v[..., None].sqrt()).log_prob(points) for m, v in ((mean, var), *others)]
 
 
-@either
-def test_steps_beyond_the_end_of_a_sequence_are_left_out_by_a_mask(sequences, exact):
-    """In values and in gradients; a sequence of a padded batch may have any length, or none."""
-    lengths = torch.tensor([7, 3, 1, 0], device=sequences[0].device)
-    mask = torch.arange(7, device=lengths.device)[:, None] < lengths
-    padded = [x.clone().requires_grad_() for x in sequences]
-    kl = ops.wiener_kl(*padded, exact=exact)
-    gradients = torch.autograd.grad((kl * mask).sum(), padded)
-    for n, length in enumerate(lengths.tolist()):
-        alone = [x[:length, n : n + 1].clone().requires_grad_() for x in sequences]
-        kl_alone = ops.wiener_kl(*alone, exact=exact)
-        torch.testing.assert_close(kl[:length, n], kl_alone[:, 0])
-        for x, y in zip(gradients, torch.autograd.grad(kl_alone.sum(), alone), strict=True):
-            torch.testing.assert_close(x[:length, n], y[:, 0])
-            assert not x[length:, n].any()
+def test_merged_is_the_normalised_product_of_the_densities(gaussians):
+    tensors = [x[:1, :, 0] for x in gaussians(2)]
+    mean_a, var_a, mean_b, var_b = double(tensors)
+    points, logs = on_grid(mean_a, var_a, [(mean_b, var_b)])
+    weights = sum(logs).softmax(-1)
+    truth = (weights * points).sum(-1)
+    mean, var = ops.gaussian_merge(*tensors)
+    assert_close(mean, truth)
+    assert_close(var, (weights * (points - truth[..., None]).square()).sum(-1))
 
 
-def test_the_shortcut_drops_the_covariances_of_increments(sequences):
-    """What remains at every step is the divergence of its increment, taken alone, from white noise."""
-    mean, var = (x.cpu().double().movedim(0, -1) for x in sequences)
-    increments = of_increments(mean[0, 0])
-    covariance = increments @ torch.diag_embed(var) @ increments.T
-    deviation = covariance.diagonal(dim1=-2, dim2=-1).sqrt()
-    zero, one = torch.zeros(7, dtype=torch.float64), torch.ones(7, dtype=torch.float64)
-    truth = kl_divergence(Normal(mean @ increments.T, deviation), Normal(zero, one)).sum(1).T
-    assert_close(ops.wiener_kl(*sequences, exact=False), truth)
-    white = MultivariateNormal(zero, torch.diag(one))
-    whole = kl_divergence(MultivariateNormal(mean @ increments.T, covariance), white).sum(1)
-    assert_close(ops.wiener_kl(*sequences).sum(0), whole)
+def test_merging_is_symmetric_and_adds_precisions(gaussians):
+    a, b = gaussians(1), gaussians(1)
+    mean, var = ops.gaussian_merge(*a, *b)
+    for x, y in zip(ops.gaussian_merge(*b, *a), (mean, var), strict=True):
+        torch.testing.assert_close(x, y)
+    (mean_a, var_a), (mean_b, var_b) = double(a), double(b)
+    assert_close(1 / var, 1 / var_a + 1 / var_b)
+    assert_close(mean, (mean_a / var_a + mean_b / var_b) / (1 / var_a + 1 / var_b))
 
 
-def test_the_shortcut_is_too_small_by_the_logarithms_of_each_step(sequences):
-    exact, shortcut = ops.wiener_kl(*sequences), ops.wiener_kl(*sequences, exact=False)
-    var = sequences[1].cpu().double()
-    before = torch.cat([torch.zeros_like(var[:1]), var[:-1]])
-    assert_close(exact, shortcut.cpu().double() + 0.5 * (1 + before / var).log().sum(2))
-    assert torch.equal(shortcut[0], exact[0])
-    assert (shortcut[1:] < exact[1:]).all()
+@pytest.mark.parametrize(
+    ("var_a", "var_b"),
+    [(1e-30, 1e-30), (1e-30, 3e-30), (2e-30, 1.0), (1.0, 2e-30), (1e-25, 1e-19), (1e-10, 1e10), (1e20, 3e20)],
+)
+def test_merging_is_exact_whatever_the_variances(var_a, var_b, device):
+    """In values and in gradients, relative to each of them: the product of two variances of 1e-20 is 0 in float32."""
+    generator = torch.Generator().manual_seed(2)
+    mean_a, mean_b, of_mean, of_var = (torch.randn(3, 20, generator=generator).to(device) for _ in range(4))
+    of_var /= min(var_a, var_b)  # so that variances matter to their own gradients as means do
+    leaves = [mean_a, torch.full_like(mean_a, var_a), mean_b, torch.full_like(mean_a, var_b)]
+    leaves = [x.requires_grad_() for x in leaves]
+    merged = ops.gaussian_merge(*leaves)
+    gradients = torch.autograd.grad(merged, leaves, [of_mean, of_var])
+    a, v_a, b, v_b, of_mean, of_var = double([x.detach() for x in (*leaves, of_mean, of_var)])
+    share_a, share_b, slope = v_a / (v_a + v_b), v_b / (v_a + v_b), of_mean * (b - a) / (v_a + v_b)
+    truth = [share_b * a + share_a * b, share_a * v_b]
+    truth += [share_b * of_mean, share_b * (share_b * of_var + slope)]
+    truth += [share_a * of_mean, share_a * (share_a * of_var - slope)]
+    for got, expected in zip((*merged, *gradients), truth, strict=True):
+        assert_close(got, expected, rtol=1e-6, atol=1e-6 * expected.abs().mean().item())
 
 
-def test_no_variance_makes_it_less_than_half_log_two_a_step(device):
-    """The least divergence of T independent steps is (T - 1) / 2 log 2, at variances of 1/2 and, at the end, 1."""
-    steps = 9
-    generator = torch.Generator().manual_seed(5)
-    var = torch.randn(steps, 2000, 1, generator=generator).exp().to(device)
-    var[:, 0] = 0.5
-    var[-1, 0] = 1
-    kl = ops.wiener_kl(torch.zeros_like(var), var).sum(0).cpu()
-    least = (steps - 1) / 2 * math.log(2)
-    assert kl[0].item() == pytest.approx(least, rel=1e-6)
-    assert (kl[1:] > least).all()
+def test_divergence_is_that_of_torch(gaussians):
+    tensors = gaussians(2)
+    m_q, v_q, m_p, v_p = double(tensors)
+    truth = kl_divergence(Independent(Normal(m_q, v_q.sqrt()), 2), Independent(Normal(m_p, v_p.sqrt()), 2))
+    assert_close(ops.gaussian_kl(*tensors), truth)
 
 
-@either
-def test_zero_and_negative_and_extreme_variances(exact, device):
-    """Infinity and NaN come where the reference has them, in values and in gradients."""
-    cotangent = torch.tensor([[1.0, 2.0], [3.0, -1.0], [0.5, 4.0]], device=device)
-    for value in (0.0, -0.0, -1.0, -1e-30, 1e-37, 1e-20, 1e20, 1e37, math.inf, -math.inf, math.nan):
-        for step in range(3):
-            mean, var = torch.ones(3, 2, 5, device=device), torch.ones(3, 2, 5, device=device)
-            var[step, 1, 2] = value
-            results = []
-            for where in (ops, reference):
-                leaves = mean.clone().requires_grad_(), var.clone().requires_grad_()
-                kl = where.wiener_kl(*leaves, exact=exact)
-                results.append([kl, *torch.autograd.grad(kl, leaves, cotangent)])
-            for got, expected in zip(*results, strict=True):
-                torch.testing.assert_close(got, expected, equal_nan=True, msg=f"variance {value} at step {step}")
+def test_divergence_is_the_mean_difference_of_log_densities(gaussians):
+    tensors = [x[:, :1, 0] for x in gaussians(2)]
+    mean_q, var_q, mean_p, var_p = double(tensors)
+    points, (log_q, log_p) = on_grid(mean_q, var_q, [(mean_p, var_p)])
+    truth = torch.trapezoid(log_q.exp() * (log_q - log_p), points)[:, 0]
+    assert_close(ops.gaussian_kl(*tensors), truth, atol=2e-6)
 
 
-@either
-def test_many_features_keep_their_precision(exact, device):
-    """More than one thread, program or vector takes at once."""
-    generator = torch.Generator().manual_seed(9)
-    mean = torch.randn(3, 2, 5001, generator=generator).to(device)
-    var = torch.full_like(mean, 0.7)
-    truth = reference.wiener_kl(mean.cpu().double(), var.cpu().double(), exact=exact)
-    torch.testing.assert_close(ops.wiener_kl(mean, var, exact=exact).cpu().double(), truth, rtol=1e-6, atol=0)
+def test_divergence_of_equals_is_zero_and_so_are_its_gradients(gaussians):
+    mean, var = gaussians(1)
+    leaves = [x.clone().requires_grad_() for x in (mean, var, mean, var)]
+    kl = ops.gaussian_kl(*leaves)
+    assert kl.abs().max() < 1e-5  # 15 terms, of which each may be off by a rounding of its parts
+    for gradient in torch.autograd.grad(kl.sum(), leaves):
+        assert gradient.abs().max() <= 1e-6 * (1 / var).max()
 
 
-@either
-@pytest.mark.parametrize("shape", [(0, 2, 3), (4, 0, 3), (4, 2, 0)], ids=["no-steps", "no-samples", "no-features"])
-def test_empty_sequences(shape, exact, device):
-    mean = torch.ones(shape, device=device, requires_grad=True)
-    kl = ops.wiener_kl(mean, torch.ones(shape, device=device), exact=exact)
-    assert torch.equal(kl, torch.zeros(shape[:2], device=device))
-    (gradient,) = torch.autograd.grad(kl.sum(), mean)
-    assert gradient.shape == shape
+def test_divergence_of_single_units(gaussians):
+    """As `merge_sample_kl` says: by units as samples of one element."""
+    tensors = gaussians(2)
+    units = ops.gaussian_kl(*(x.reshape(-1, 1) for x in tensors)).view(4, 15)
+    torch.testing.assert_close(units.sum(1), ops.gaussian_kl(*tensors))
+    assert (units > -1e-6).all()
 
 
-def test_sums_are_float32(sequences):
-    mean, var = (x.bfloat16() for x in sequences)
-    kl = ops.wiener_kl(mean, var)
-    assert kl.dtype == torch.float32
-    assert_close(kl, reference.wiener_kl(mean.cpu().double(), var.cpu().double()))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_layer_is_composed_of_its_parts(gaussians, dtype):
+    """In values and gradients; parts are composed in float32, as the layer rounds its results only."""
+    *narrow, noise = (x.to(dtype) for x in [*gaussians(3), gaussians(1)[0]])
+    wide = [x.float() for x in (*narrow, noise)]
+    mean, var = ops.gaussian_merge(*wide[:4])
+    composed = mean + var.sqrt() * wide[6], mean, var, ops.gaussian_kl(mean, var, *wide[4:6])
+    fused = ops.merge_sample_kl(*narrow, noise)
+    assert [x.dtype for x in fused] == [dtype, dtype, dtype, torch.float32]
+    for got, truth in zip(fused, composed, strict=True):
+        torch.testing.assert_close(got, truth.to(got.dtype))
+
+
+def test_gradients_of_a_layer_are_those_of_its_parts(gaussians):
+    *inputs, noise = [*gaussians(3), gaussians(1)[0]]
+    cotangents = [*gaussians(1), noise.flip(0), torch.tensor([1.0, -2.0, 0.5, 3.0], device=noise.device)]
+
+    def composed(mean_d, var_d, mean_t, var_t, mean_p, var_p, noise):
+        mean, var = ops.gaussian_merge(mean_d, var_d, mean_t, var_t)
+        return mean + var.sqrt() * noise, mean, var, ops.gaussian_kl(mean, var, mean_p, var_p)
+
+    results = []
+    for function in (ops.merge_sample_kl, composed):
+        leaves = [x.clone().requires_grad_() for x in (*inputs, noise)]
+        results.append(torch.autograd.grad(function(*leaves), leaves, cotangents))
+    for got, truth in zip(*results, strict=True):
+        torch.testing.assert_close(got, truth, rtol=1e-5, atol=1e-5 * truth.abs().max().item())
+
+
+def test_samples_are_distributed_as_the_mean_and_variance_say(device):
+    generator = torch.Generator().manual_seed(1)
+    mean, var = torch.tensor([[0.5, -2.0]]), torch.tensor([[0.3, 4.0]])
+    noise = torch.randn(40000, 2, generator=generator).to(device)
+    given = [x.expand(40000, 2).to(device) for x in (mean, 2 * var, mean, 2 * var, mean, var)]
+    z, _, _, kl = ops.merge_sample_kl(*given, noise)  # two Gaussians alike have half the variance of each
+    assert_close(z.mean(0), mean[0].double(), rtol=0, atol=0.04)
+    assert_close(z.var(0), var[0].double(), rtol=0.04, atol=0)
+    assert kl.abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("row", [gaussian_merge(), gaussian_kl(), merge_sample_kl()], ids=lambda row: row.name)
+def test_zero_and_negative_and_extreme_variances(row, device):
+    """Infinity and NaN come where the reference has them."""
+    for value in (0.0, -0.0, -1.0, -1e-30, 1e-30, 1e30, math.inf, -math.inf, math.nan):
+        for name in row.arguments:
+            if not name.startswith("var"):
+                continue
+            inputs = dict(zip(row.arguments, row.inputs((3, 5), device=device), strict=True))
+            inputs[name][1, 2] = value
+            outputs, truth = row.call(*inputs.values()), row.call(*inputs.values(), where=reference)
+            for got, expected in zip(outputs, truth, strict=True):
+                torch.testing.assert_close(got, expected, equal_nan=True, msg=f"{name} {value}")
+
+
+@pytest.mark.parametrize("shape", [(2, 5001), (3, 7, 41, 43), (1000, 1), (70, 3)], ids=str)
+def test_rows_of_any_length_keep_their_precision(shape, device):
+    """Several threads, programs or vectors a row, and several rows in each of them."""
+    row = merge_sample_kl()
+    inputs = row.inputs(shape, device=device)
+    truth = evaluate(row, double(inputs), where=reference)
+    for got, expected in zip(evaluate(row, inputs), truth, strict=True):
+        assert_close(got, expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (4, 0), (4, 3, 0)], ids=["no-samples", "no-channels", "no-positions"])
+def test_empty_tensors(shape, device):
+    tensors = [torch.ones(shape, device=device, requires_grad=True) for _ in range(7)]
+    kl = ops.gaussian_kl(*tensors[:4])
+    assert torch.equal(kl, torch.zeros(shape[0], device=device))
+    *activations, kl = ops.merge_sample_kl(*tensors)
+    assert all(x.shape == shape for x in activations)
+    assert torch.equal(kl, torch.zeros(shape[0], device=device))
+    assert all(x.shape == shape for x in torch.autograd.grad(kl.sum(), tensors))
 
 
 def test_bad_arguments_are_refused():
-    mean = torch.ones(4, 2, 3)
-    with pytest.raises(ValueError, match=r"mean: got shape \(2, 3\), needs \(T, N, D\)"):
-        ops.wiener_kl(mean[0], mean[0])
-    with pytest.raises(ValueError, match=r"mean: got shape \(4, 2, 3, 1\), needs \(T, N, D\)"):
-        ops.wiener_kl(mean[..., None], mean[..., None])
-    with pytest.raises(ValueError, match=r"var: got shape \(4, 2, 1\), needs \(4, 2, 3\) to go with mean"):
-        ops.wiener_kl(mean, mean[..., :1])
-    with pytest.raises(TypeError, match=r"var: got dtype torch.float64, needs torch.float32 like mean"):
-        ops.wiener_kl(mean, mean.double())
-    with pytest.raises(TypeError, match=r"mean: got dtype torch.int64, needs one of torch.float32"):
-        ops.wiener_kl(mean.long(), mean.long())
-    with pytest.raises(TypeError, match="mean: got list, needs a tensor"):
-        ops.wiener_kl([0.0], mean)
-    with pytest.raises(TypeError, match="var: got float, needs a tensor"):
-        ops.wiener_kl(mean, 1.0)
-    with pytest.raises(ValueError, match="var: got device meta, needs cpu like mean"):
-        ops.wiener_kl(mean, mean.to("meta"))
-    with pytest.raises(TypeError, match="exact: got 'yes', needs True or False"):
-        ops.wiener_kl(mean, mean, exact="yes")
+    x = torch.ones(4, 2, 3)
+    with pytest.raises(ValueError, match=r"mean_a: got shape \(4,\), needs \(N, C, \*S\)"):
+        ops.gaussian_merge(*[torch.ones(4)] * 4)
+    with pytest.raises(ValueError, match=r"var_b: got shape \(4, 2, 1\), needs \(4, 2, 3\) to go with mean_a"):
+        ops.gaussian_merge(x, x, x, x[..., :1])
+    with pytest.raises(TypeError, match=r"var_q: got dtype torch.float64, needs torch.float32 like mean_q"):
+        ops.gaussian_kl(x, x.double(), x, x)
+    with pytest.raises(TypeError, match=r"mean_q: got dtype torch.int64, needs one of torch.float32"):
+        ops.gaussian_kl(*[x.long()] * 4)
+    with pytest.raises(TypeError, match="mean_d: got list, needs a tensor"):
+        ops.merge_sample_kl([0.0], x, x, x, x, x, x)
+    with pytest.raises(TypeError, match="noise: got float, needs a tensor"):
+        ops.merge_sample_kl(x, x, x, x, x, x, 1.0)
+    with pytest.raises(ValueError, match="mean_p: got device meta, needs cpu like mean_d"):
+        ops.merge_sample_kl(x, x, x, x, x.to("meta"), x, x)

@@ -8,9 +8,9 @@ import torch
 from torch.autograd import forward_ad
 
 from fastladder import reference
-from tests.ops.contract import ROWS
+from tests.ops.contract import COMPOSITE_ROWS, ROWS
 
-every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+every_row = pytest.mark.parametrize("row", ROWS + COMPOSITE_ROWS, ids=lambda row: row.name)
 pytestmark = pytest.mark.usefixtures("fused")
 
 

@@ -1,8 +1,8 @@
-// The kernels of the family gaussian. V neighbouring dimensions of one time step of one sample are a pack.
+// The kernels of wiener_kl. V neighbouring dimensions of one time step of one sample are a pack.
 #pragma once
 
 #include "cuda/device.cuh"
-#include "operators/gaussian.h"
+#include "operators/wiener_kl.h"
 
 namespace fastladder {
 
