@@ -1,8 +1,9 @@
-"""Data: digits and what is made of them, shapes, and music. Imports neither models nor operators."""
+"""Data: grey images, digits and what is made of them, shapes, and music. Imports neither models nor operators."""
 
 from fastladder.data.chorales import chorales
 from fastladder.data.dataset import UNLABELLED, MovingDigitSequence, OccludedMovingDigits, OptimalReconstructions
 from fastladder.data.digits import Digits, Splits, balanced_draw, bundled_digits, split_digits
+from fastladder.data.grey_images import GreyImages, GreySplits
 from fastladder.data.grouped import GroupedImages, GroupedSplits
 from fastladder.data.idx import DataError, read_idx
 from fastladder.data.midi import read_midi, read_midi_folder, write_midi
@@ -38,6 +39,8 @@ __all__ = [
     "VELOCITIES",
     "DataError",
     "Digits",
+    "GreyImages",
+    "GreySplits",
     "GroupedImages",
     "GroupedSplits",
     "MovingDigitSequence",
