@@ -19,6 +19,8 @@ from fastladder.data.moving import (
     render,
     trajectories,
 )
+from fastladder.data.norb import read_norb_matrix, small_norb
+from fastladder.data.omniglot import omniglot
 from fastladder.data.piano_rolls import KEYS, LOWEST, PianoRolls, PianoRollSplits
 from fastladder.data.polymusic import polymusic, read_polymusic
 from fastladder.data.roll_chunks import RollBatch, RollChunks
@@ -62,14 +64,17 @@ __all__ = [
     "mnist",
     "mnist_splits",
     "occlude",
+    "omniglot",
     "optimal_reconstruction",
     "polymusic",
     "read_idx",
     "read_midi",
     "read_midi_folder",
+    "read_norb_matrix",
     "read_polymusic",
     "render",
     "shapes",
+    "small_norb",
     "split_digits",
     "synthesize",
     "texture_bank",
