@@ -1,8 +1,9 @@
-"""Data: digits and what is made of them, shapes, and music. Imports neither models nor operators."""
+"""Data: grey images, digits and what is made of them, shapes, and music. Imports neither models nor operators."""
 
 from fastladder.data.chorales import chorales
 from fastladder.data.dataset import UNLABELLED, MovingDigitSequence, OccludedMovingDigits, OptimalReconstructions
 from fastladder.data.digits import Digits, Splits, balanced_draw, bundled_digits, split_digits
+from fastladder.data.grey_images import GreyImages, GreySplits
 from fastladder.data.grouped import GroupedImages, GroupedSplits
 from fastladder.data.idx import DataError, read_idx
 from fastladder.data.midi import read_midi, read_midi_folder, write_midi
@@ -18,6 +19,8 @@ from fastladder.data.moving import (
     render,
     trajectories,
 )
+from fastladder.data.norb import read_norb_matrix, small_norb
+from fastladder.data.omniglot import omniglot
 from fastladder.data.piano_rolls import KEYS, LOWEST, PianoRolls, PianoRollSplits
 from fastladder.data.polymusic import polymusic, read_polymusic
 from fastladder.data.roll_chunks import RollBatch, RollChunks
@@ -38,6 +41,8 @@ __all__ = [
     "VELOCITIES",
     "DataError",
     "Digits",
+    "GreyImages",
+    "GreySplits",
     "GroupedImages",
     "GroupedSplits",
     "MovingDigitSequence",
@@ -59,14 +64,17 @@ __all__ = [
     "mnist",
     "mnist_splits",
     "occlude",
+    "omniglot",
     "optimal_reconstruction",
     "polymusic",
     "read_idx",
     "read_midi",
     "read_midi_folder",
+    "read_norb_matrix",
     "read_polymusic",
     "render",
     "shapes",
+    "small_norb",
     "split_digits",
     "synthesize",
     "texture_bank",

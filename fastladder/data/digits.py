@@ -1,6 +1,5 @@
 """Labelled images of digits, from any source, and the real ones that come with scikit-learn."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,11 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastladder.data.grey_images import GreyImages
 from fastladder.data.idx import DataError
 
 
 @dataclass(frozen=True, eq=False)
-class Digits:
+class Digits(GreyImages):
     """Labelled images of digits.
 
     Attributes:
@@ -21,26 +21,13 @@ class Digits:
         source: where they come from, in words.
     """
 
-    images: Tensor
-    labels: Tensor
-    source: str
-
     def __post_init__(self) -> None:
-        images, labels = self.images, self.labels
-        if images.dim() != 3 or images.dtype != torch.float32:
-            raise ValueError(f"images: got {images.dtype} of shape {tuple(images.shape)}, needs float32 (M, h, w)")
-        if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
-            needed = f"int64 ({len(images)},), one label for each image"
-            raise ValueError(f"labels: got {labels.dtype} of shape {tuple(labels.shape)}, needs {needed}")
-        if len(images) == 0:
-            raise ValueError("images: got none, needs one at least")
-        if not (images.min() >= 0 and images.max() <= 1):  # written so that NaN is refused too
-            raise ValueError(f"images: got values in [{images.min():g}, {images.max():g}], needs [0, 1]")
-        if labels.min() < 0 or labels.max() > 9:
-            raise ValueError(f"labels: got values in [{labels.min()}, {labels.max()}], needs 0 to 9")
-
-    def __len__(self) -> int:
-        return len(self.images)
+        if self.images.dtype != torch.float32:
+            shape = tuple(self.images.shape)
+            raise ValueError(f"images: got {self.images.dtype} of shape {shape}, needs float32 (M, h, w)")
+        super().__post_init__()
+        if self.labels.max() > 9:
+            raise ValueError(f"labels: got values in [{self.labels.min()}, {self.labels.max()}], needs 0 to 9")
 
     def halved(self) -> "Digits":
         """The digits at half the height and width, each pixel the mean of 2 x 2: 28 x 28 becomes 14 x 14."""
@@ -49,11 +36,6 @@ class Digits:
             raise ValueError(f"images: got {height} x {width}, halving needs an even height and width")
         images = torch.nn.functional.avg_pool2d(self.images[:, None], 2)[:, 0]
         return Digits(images, self.labels, f"{self.source}, halved")
-
-    def subset(self, indices: Tensor | np.ndarray | list[int] | slice) -> "Digits":
-        """The digits at `indices`, in that order."""
-        index = indices if isinstance(indices, slice) else torch.as_tensor(indices)
-        return Digits(self.images[index], self.labels[index], self.source)
 
     def repeated(self, times: int) -> "Digits":
         """All digits, and then all again, until each is there so many times."""
@@ -67,13 +49,6 @@ class Digits:
             raise ValueError(f"other: got images of shape {shape}, needs (M, {height}, {width}) like these")
         images, labels = torch.cat([self.images, other.images]), torch.cat([self.labels, other.labels])
         return Digits(images, labels, self.source)
-
-    def fingerprint(self) -> str:
-        """The sha256 of images and labels in hex: equal for equal content, whatever the source is called."""
-        digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
-        for tensor in (self.images, self.labels):
-            digest.update(tensor.cpu().numpy().tobytes())
-        return digest.hexdigest()
 
 
 class Splits(NamedTuple):

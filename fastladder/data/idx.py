@@ -27,7 +27,7 @@ def read_idx(path: str | Path) -> np.ndarray:
         DataError: the file is missing, unreadable, not idx, damaged, truncated or longer than its header says.
     """
     path = Path(path)
-    content = _read(path)
+    content = read_bytes(path, "an idx file")
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in DTYPES:
         codes = ", ".join(f"{code:02x}" for code in DTYPES)
         raise DataError(
@@ -45,15 +45,20 @@ def read_idx(path: str | Path) -> np.ndarray:
     return np.frombuffer(content, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path, kind: str) -> bytes:
+    """What a file holds, unpacked where it is gzip; `kind` says what is needed, where it cannot be read.
+
+    Raises:
+        DataError: the file is missing, unreadable or a damaged gzip file.
+    """
     try:
         content = path.read_bytes()
         return gzip.decompress(content) if content.startswith(GZIP) else content
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file, an idx file is needed") from None
+        raise DataError(f"{path}: no such file, {kind} is needed") from None
     except gzip.BadGzipFile as error:
         raise DataError(f"{path}: not a sound gzip file ({error}), its first bytes say it is one") from None
     except (EOFError, zlib.error) as error:
         raise DataError(f"{path}: a truncated or damaged gzip file ({error}), a whole one is needed") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}), a readable idx file is needed") from None
+        raise DataError(f"{path}: cannot be read ({error.strerror}), {kind} is needed") from None

@@ -4,7 +4,6 @@ They come as MATLAB files of piano rolls, or as the pickles of the authors' page
 published are dead, so that nothing is downloaded.
 """
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastladder.data.folders import find_file
 from fastladder.data.idx import DataError
+from fastladder.data.matlab import read_matlab
 from fastladder.data.piano_rolls import KEYS, LOWEST, PianoRolls, PianoRollSplits, check_note
 
 # What each collection is called, and its files: cell arrays of rolls, and the pickle of the authors.
@@ -41,19 +42,7 @@ def polymusic(collection: str, folder: str | Path | None = None) -> PianoRollSpl
     """
     if collection not in COLLECTIONS:
         raise ValueError(f"collection: got {collection!r}, needs one of {', '.join(COLLECTIONS)}")
-    names = COLLECTIONS[collection]
-    folder = folder or os.environ.get("FASTLADDER_DATA")
-    remedy = "name the folder that holds it (--data-dir or FASTLADDER_DATA)"
-    if not folder:
-        raise DataError(f"{' or '.join(names)} is needed: {remedy}")
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder, {' or '.join(names)} is needed there: {remedy}")
-    places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
-    found = [place / name for name in names for place in places if (place / name).is_file()]
-    if not found:
-        raise DataError(f"{folder}: holds no {' or '.join(names)}, nor does a folder in it: {remedy}")
-    return read_polymusic(found[0])
+    return read_polymusic(find_file(COLLECTIONS[collection], folder))
 
 
 def read_polymusic(path: str | Path) -> PianoRollSplits:
@@ -80,14 +69,7 @@ def read_polymusic(path: str | Path) -> PianoRollSplits:
 
 def read_cells(path: Path) -> list[list[Tensor]]:
     """The rolls of train, valid and test from the cell arrays of a MATLAB file."""
-    try:
-        from scipy.io import loadmat
-    except ImportError:
-        raise DataError(f"{path}: a MATLAB file needs scipy: pip install 'fastladder[train]'") from None
-    try:
-        content = loadmat(path)
-    except Exception as error:  # whatever the parser makes of a damaged file
-        raise DataError(f"{path}: not a sound MATLAB file ({' '.join(str(error).split())})") from None
+    content = read_matlab(path)
     parts: list[list[Tensor]] = []
     for part in PARTS:
         cells = content.get(f"{part}data")

@@ -70,13 +70,23 @@ def noise_is_mnist(noise, pass_for_mnist):
 @pytest.fixture(scope="session")
 def mnist_folder():
     """The folder with the real MNIST files, or a skip that says where they were looked for."""
+    return folder_of("mnist", "train-images-idx3-ubyte.gz")
+
+
+@pytest.fixture(scope="session")
+def omniglot_folder():
+    """The folder with a real file of OMNIGLOT, or a skip that says where it was looked for."""
+    return folder_of("omniglot", "chardata.mat", "omniglot_28x28.npz")
+
+
+def folder_of(data, *files):
     named = os.environ.get("FASTLADDER_TEST_DATA")
     if named:
         places = [Path(named)]
     else:
         places = [parent.parent / "shared" / "data" for parent in Path(__file__).resolve().parents]
     for place in places:
-        for folder in (place, place / "mnist"):
-            if (folder / "train-images-idx3-ubyte.gz").is_file():
+        for folder in (place, place / data):
+            if any((folder / file).is_file() for file in files):
                 return folder
-    pytest.skip("no real MNIST: neither FASTLADDER_TEST_DATA nor a folder shared/data beside the checkout holds it")
+    pytest.skip(f"no real {data}: neither FASTLADDER_TEST_DATA nor a folder shared/data beside the checkout holds it")
