@@ -38,6 +38,7 @@ EXPERIMENTS = {
     "textured_digits": Place(f"{HERE}.textured_digits.experiment", "TEXTURED_DIGITS"),
     "textured_digits_grouping": Place(f"{HERE}.textured_digits.experiment", "TEXTURED_GROUPING"),
     "music": Place(f"{HERE}.music.experiment", "MUSIC"),
+    "latent_images": Place(f"{HERE}.latent_images.experiment", "LATENT_IMAGES"),
 }
 DEFAULT_EXPERIMENT = "occluded_moving_digits"  # of `fastladder train` and `fastladder demo`
 
@@ -47,6 +48,7 @@ TABLES = {
     "rladder-music": Place(f"{HERE}.music.tables", "RLADDER_MUSIC"),
     "music-frames": Place(f"{HERE}.music.tables", "MUSIC_FRAMES"),
     "vrae-music": Place(f"{HERE}.music.tables", "VRAE_MUSIC"),
+    "ladder-vae-mnist": Place(f"{HERE}.latent_images.tables", "MNIST"),
     "ladder-mnist": Place(f"{HERE}.few_labels.tables", "LADDER_MNIST"),
     "tagger-table1": Place(f"{HERE}.shapes.tables", "TABLE1"),
     "tagger-table2-textures1": Place(f"{HERE}.textured_digits.tables", "TEXTURES1"),

@@ -1,7 +1,7 @@
 """What `fastladder reproduce` can do: tables of the papers, declared as rows, columns and scales."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,24 @@ def read_scales(module: str, table: str) -> dict[str, Scale]:
     """
     scales = yaml.safe_load((Path(module).parent / "configurations.yaml").read_text())[table]
     return {name: Scale(**scale) for name, scale in scales.items()}
+
+
+def combined(scale: Scale, rows: Mapping[str, Sequence[str]]) -> Scale:
+    """A scale with rows each of which is made of several of its own, such as a system and a collection.
+
+    Args:
+        scale: whose rows say what each part changes; a part that is not there changes nothing.
+        rows: of each its parts. The changes of later ones come over those of earlier ones, section by section.
+    """
+    return replace(scale, rows={name: _joined([scale.rows.get(part, {}) for part in rows[name]]) for name in rows})
+
+
+def _joined(changes: Sequence[Mapping[str, Mapping[str, Any]]]) -> Mapping[str, Mapping[str, Any]]:
+    sections: dict[str, dict[str, Any]] = {}
+    for change in changes:
+        for name, values in change.items():
+            sections.setdefault(name, {}).update(values)
+    return sections
 
 
 @dataclass(frozen=True)

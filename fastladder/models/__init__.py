@@ -12,6 +12,7 @@ from fastladder.models.ladder import (
     ladder_conv_small,
     ladder_mlp,
 )
+from fastladder.models.ladder_vae import Bound, HierarchicalVAE, LadderVAE, LatentLayer
 from fastladder.models.rladder import (
     Level,
     RLadder,
@@ -40,10 +41,14 @@ __all__ = [
     "LADDER_MLP_DENOISING",
     "VOSP",
     "VRAE",
+    "Bound",
     "Denoising",
+    "HierarchicalVAE",
     "LadderCosts",
     "LadderNetwork",
     "LadderOutput",
+    "LadderVAE",
+    "LatentLayer",
     "Level",
     "PathPosterior",
     "RLadder",

@@ -211,6 +211,7 @@ WITHOUT_PAPER = {"tagger-transfer", "ladder-mnist", "music-frames"}
 BESIDE = {
     "rladder-music": {"piano-gru", "nottingham-gru", "muse-lstm", "muse-gru", "jsb-lstm", "jsb-gru"},
     "vrae-music": {f"{music}-{name}-markov" for music in ("piano", "nottingham", "jsb") for name in ("vrae", "vosp")},
+    "ladder-vae-mnist": {row.name for row in find_table("ladder-vae-mnist").rows if not row.name.endswith("-5")},
 }
 
 

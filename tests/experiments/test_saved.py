@@ -75,9 +75,9 @@ def taught(tiny, tmp_path_factory):
 
 
 def test_cases_are_of_every_experiment():
-    # Shapes are an experiment as textured digits without labels are, without a source of digits. Music has none either;
-    # tests/experiments/music evaluates and loads its runs.
-    assert {name for name, _ in CASES.values()} | {"shapes", "music"} == set(EXPERIMENTS)
+    # Shapes are an experiment as textured digits without labels are, without a source of digits. Runs of music and of
+    # latent images are evaluated and loaded in the tests of these families.
+    assert {name for name, _ in CASES.values()} | {"shapes", "music", "latent_images"} == set(EXPERIMENTS)
     assert all(find_experiment(name).name == name for name in EXPERIMENTS)
 
 

@@ -5,24 +5,14 @@ validation set how the learning rate falls and when to stop; the second goes tha
 together, and is the one that is evaluated. In appendix D.2 of Recurrent Ladder Networks the rate does not fall.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
 
 from fastladder.experiments.music.experiment import MUSIC
 from fastladder.experiments.phases import search_and_replay
-from fastladder.experiments.tables import Attempt, Column, Outcome, Row, Scale, Table, read_scales
+from fastladder.experiments.tables import Attempt, Column, Outcome, Row, Table, combined, read_scales
 
-COLLECTIONS = {
-    "piano": ("Piano-midi.de", {"collection": "piano"}),
-    "nottingham": ("Nottingham", {"collection": "nottingham"}),
-    "muse": ("MuseData", {"collection": "muse"}),
-    "jsb": ("JSB chorales", {"collection": "jsb"}),
-}
-FRAMES = {
-    "quarter": ("quarter notes", {"collection": "jsb", "frame": "quarter"}),
-    "eighth": ("eighth notes", {"collection": "jsb", "frame": "eighth"}),
-}
+COLLECTIONS = {"piano": "Piano-midi.de", "nottingham": "Nottingham", "muse": "MuseData", "jsb": "JSB chorales"}
+FRAMES = {"quarter": "quarter notes", "eighth": "eighth notes"}
 NEXT_STEP = {"rladder": "RLadder", "lstm": "LSTM", "gru": "GRU"}
 LATENT = {
     "vrae": "VRAE",
@@ -35,7 +25,6 @@ LATENT = {
     "rnn": "RNN",
 }
 COLUMNS = (Column("nll", "NLL of a step (nats)"), Column("nll_without_first", "without the first step"))
-Music = Mapping[str, tuple[str, Mapping[str, Any]]]  # of each collection what it is called, and the section "data"
 
 
 def train_and_evaluate(attempt: Attempt) -> Outcome:
@@ -43,49 +32,32 @@ def train_and_evaluate(attempt: Attempt) -> Outcome:
     return search_and_replay(attempt, MUSIC, until_best=True)
 
 
-def music_table(name: str, title: str, columns: tuple[Column, ...], music: Music, systems: Mapping[str, str]) -> Table:
+def music_table(
+    name: str, title: str, columns: tuple[Column, ...], music: Mapping[str, str], systems: Mapping[str, str]
+) -> Table:
     """A table with a row for every system on every collection.
 
     Args:
         name, title, columns: as of `Table`.
-        music: the collections.
-        systems: of each what it is called. In configurations.yaml a row may have the name of a system, of a collection
-            or of both, as "piano-lstm"; their changes of the configuration come in this order.
+        music: of each collection what it is called.
+        systems: of each what it is called. In configurations.yaml there are rows of systems, of collections and of both
+            together, as "piano-lstm".
     """
+    labels = {
+        (collection, system): f"{called}, {system_called}"
+        for collection, called in music.items()
+        for system, system_called in systems.items()
+    }
+    parts = {f"{collection}-{system}": (system, collection, f"{collection}-{system}") for collection, system in labels}
     return Table(
         name=name,
         title=title,
         columns=columns,
-        rows=tuple(
-            Row(f"{collection}-{system}", f"{called}, {system_called}")
-            for collection, (called, _) in music.items()
-            for system, system_called in systems.items()
-        ),
-        scales={name: on_collections(scale, music, systems) for name, scale in read_scales(__file__, name).items()},
+        rows=tuple(Row(row, label) for row, label in zip(parts, labels.values(), strict=True)),
+        scales={name: combined(scale, parts) for name, scale in read_scales(__file__, name).items()},
         experiment=MUSIC,
         attempt=train_and_evaluate,
     )
-
-
-def on_collections(scale: Scale, music: Music, systems: Iterable[str]) -> Scale:
-    """A scale whose rows are systems, collections or both, with a row for every system on every collection."""
-    rows = {
-        f"{collection}-{system}": joined(
-            {"data": data}, *(scale.rows.get(name, {}) for name in (system, collection, f"{collection}-{system}"))
-        )
-        for collection, (_, data) in music.items()
-        for system in systems
-    }
-    return replace(scale, rows=rows)
-
-
-def joined(*changes: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Several changes of a configuration as one, section by section; later ones come over earlier ones."""
-    sections: dict[str, dict[str, Any]] = {}
-    for change in changes:
-        for name, values in change.items():
-            sections.setdefault(name, {}).update(values)
-    return sections
 
 
 RLADDER_MUSIC = music_table(

@@ -1,0 +1,1 @@
+"""Grey images, and networks with several layers of latent variables that learn how likely they are."""

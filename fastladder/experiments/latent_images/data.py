@@ -1,0 +1,112 @@
+"""Grey images to learn a likelihood from: where they come from, and how they become binary."""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from fastladder.data import GreyImages, GreySplits, bundled_digits, mnist_splits, omniglot, small_norb, split_digits
+from fastladder.experiments.data import BatchedData
+from fastladder.experiments.seeding import TEST_SEED, mixed
+
+SHAPES = {"bundled": (8, 8), "mnist": (28, 28), "omniglot": (28, 28), "norb": (32, 32)}
+Source = Literal["bundled", "mnist", "omniglot", "norb"]
+
+
+class ImageBatch(NamedTuple):
+    """N images.
+
+    Attributes:
+        image: (N, H, W) float32 in [0, 1].
+        label: (N,) int64, which no model is shown.
+    """
+
+    image: Tensor
+    label: Tensor
+
+
+class LikelihoodDataset(Dataset[ImageBatch]):
+    """Batches of images, on a device; `dataset[indices]` is one."""
+
+    def __init__(self, images: Tensor, labels: Tensor, device: torch.device | str) -> None:
+        self.images, self.labels = images.to(device), labels.to(device)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, indices: Tensor) -> ImageBatch:
+        return ImageBatch(self.images[indices], self.labels[indices])
+
+
+class LatentImagesData(BatchedData):
+    """Batches of images: those of the training set to learn from, those of the test set to evaluate by.
+
+    Nothing is chosen by an evaluation in the training, which is of the test set too, as in the paper's Fig. 4.
+
+    Args:
+        source: "bundled", digits of scikit-learn; or "mnist", "omniglot" or "norb", from files of the user's.
+        binary: how pixels become 0 or 1: "anew", those to learn from are drawn in every epoch, with the pixel's value
+            as the probability of a 1; "once", they are drawn once; "no", they stay as they are. Those of the test set
+            are drawn once.
+        batch_size: images in a batch, over all processes.
+        folder: where the files lie; None looks at FASTLADDER_DATA.
+        download: fetch MNIST into that folder if it is not there.
+        seed: of the order, and of what is drawn.
+    """
+
+    def __init__(
+        self,
+        source: Source = "bundled",
+        binary: Literal["anew", "once", "no"] = "anew",
+        batch_size: int = 256,
+        folder: str | Path | None = None,
+        download: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if download and source != "mnist":
+            raise ValueError(f"download: got True, and there is no address of {source!r}, only of 'mnist'")
+        self.splits = read_images(source, folder, download)
+        if not 1 <= batch_size <= len(self.splits.train):
+            raise ValueError(f"batch_size: got {batch_size}, needs 1 to {len(self.splits.train)}, the training set")
+        self.binary, self.batch_size, self.seed = binary, batch_size, seed
+
+    def setup(self, stage: str) -> None:
+        self.test = self._dataset(self.splits.test, TEST_SEED)
+
+    def train_dataloader(self) -> DataLoader[ImageBatch]:
+        """One epoch: all training images once, its last batch left out if it would be smaller."""
+        draw = mixed(self.seed, self.epoch if self.binary == "anew" else 0, 1)
+        train = self._dataset(self.splits.train, draw)
+        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(mixed(self.seed, self.epoch)))
+        whole = len(order) - len(order) % self.batch_size
+        return self.loader(train, order[:whole].split(self.batch_size))
+
+    def val_dataloader(self) -> DataLoader[ImageBatch]:
+        return self.test_dataloader()
+
+    def test_dataloader(self) -> DataLoader[ImageBatch]:
+        return self.loader(self.test, torch.arange(len(self.test)).split(self.batch_size))
+
+    def fingerprints(self) -> dict[str, str]:
+        """The sha256 of images and labels to learn from, and of those to evaluate by."""
+        test = self.splits.test.fingerprint()
+        return {"train": self.splits.train.fingerprint(), "valid": test, "test": test}
+
+    def _dataset(self, part: GreyImages, seed: int) -> LikelihoodDataset:
+        images = part.images.float() / (255 if part.images.dtype == torch.uint8 else 1)
+        if self.binary != "no":
+            images = torch.bernoulli(images, generator=torch.Generator().manual_seed(seed))
+        return LikelihoodDataset(images, part.labels, self.data_device)
+
+
+def read_images(source: Source, folder: str | Path | None, download: bool) -> GreySplits:
+    """The images of a source to learn from, all that are not of the test, and those of the test."""
+    if source == "omniglot":
+        return omniglot(folder)
+    if source == "norb":
+        return small_norb(folder)
+    digits = split_digits(bundled_digits()) if source == "bundled" else mnist_splits(folder, download=download)
+    return GreySplits(digits.train.joined(digits.valid), digits.test)
