@@ -29,11 +29,11 @@ def published():
 
 
 def remade():
-    """What `omniglot_28x28.npz` holds: character c is of alphabet (100 - c) // 2."""
-    content = {"alphabet_of_character": (np.arange(100, dtype=np.uint8) // 2)[::-1].copy()}
+    """What `omniglot_28x28.npz` holds: character c is of alphabet 50 - c."""
+    content = {"alphabet_of_character": np.arange(50, dtype=np.uint8)[::-1].copy()}
     for part in COUNTS:
         content[f"{part}_images"] = upright(part)
-        content[f"{part}_character"] = (99 - 2 * alphabets(part) + 1).astype(np.uint16)
+        content[f"{part}_character"] = (50 - alphabets(part)).astype(np.uint16)
     return content
 
 
@@ -104,9 +104,9 @@ def test_no_omniglot(tmp_path):
         (
             "omniglot_28x28.npz",
             {"test_character": np.arange(3)},
-            r"test_character: got values in \[0, 2\], needs 1 to 100",
+            r"test_character: got values in \[0, 2\], needs 1 to 50",
         ),
-        ("omniglot_28x28.npz", {"test_character": np.arange(99, 102)}, r"got values in \[99, 101\], needs 1 to 100"),
+        ("omniglot_28x28.npz", {"test_character": np.arange(49, 52)}, r"got values in \[49, 51\], needs 1 to 50"),
         ("omniglot_28x28.npz", {"alphabet_of_character": None}, "alphabet_of_character: got none, needs integer"),
         ("omniglot_28x28.npz", {"train_images": np.array([{}])}, "not a sound npz file .*allow_pickle=False"),
     ],

@@ -1,6 +1,7 @@
 """The ends of the networks: from an image to the lowest hidden layer, and from that to what is observed."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import prod
 
 from torch import Tensor, nn
@@ -69,7 +70,7 @@ class ImageWriter(nn.Module):
             shape = smaller_shape(input_shape, channels)
             layers += [NormedLinear(hidden, prod(shape), style), style.activation(), nn.Unflatten(1, shape)]
             backward = list(reversed(channels))
-            for before, after in zip(backward, backward[1:], strict=False):
+            for before, after in pairwise(backward):
                 layers += normed(nn.ConvTranspose2d(before, after, 4, 2, 1, bias=style.bias, **style.factory), style)
             layers.append(nn.ConvTranspose2d(channels[0], parts * input_shape[0], 4, 2, 1, **style.factory))
         self.layers = nn.Sequential(*layers)
