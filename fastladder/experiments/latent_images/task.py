@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import torch
+from lightning.pytorch.utilities.seed import isolate_rng
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
@@ -124,7 +125,9 @@ class LatentImagesTask(Task):
     def on_test_start(self) -> None:
         """Collects the statistics of batch normalisation anew, from all images that the network has learnt from."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        update_bn((batch.image.to(self.device) for batch in data.train_dataloader()), self.network)
+        with isolate_rng():  # what is drawn for the latent variables is the same in every evaluation
+            torch.manual_seed(TEST_SEED)
+            update_bn((batch.image.to(self.device) for batch in data.train_dataloader()), self.network)
         self.network.eval()
         self.divergences = UnitDivergences()
 

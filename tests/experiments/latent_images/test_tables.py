@@ -24,8 +24,14 @@ TINY = replace(
             "scikit-learn's digits",
             {
                 "data": {"source": "bundled", "batch_size": 200},
-                "model": {"latents": [4, 2], "hidden": [16, 8], "warm_up": 1, "test_samples": 20},
-                "trainer": {"max_epochs": 3, "accelerator": "cpu"},
+                "model": {
+                    "latents": [4, 2],
+                    "hidden": [16, 8],
+                    "learning_rate": 0.01,
+                    "warm_up": 1,
+                    "test_samples": 20,
+                },
+                "trainer": {"max_epochs": 10, "accelerator": "cpu"},
             },
         )
     },
