@@ -42,8 +42,8 @@ def _gaussian_merge(mean_a: Tensor, var_a: Tensor, mean_b: Tensor, var_b: Tensor
 def gaussian_kl(mean_q: Tensor, var_q: Tensor, mean_p: Tensor, var_p: Tensor) -> Tensor:
     """The Kullback-Leibler divergence of diagonal Gaussians q from p, of every sample.
 
-    The equation is that of :func:`fastladder.reference.gaussian_kl`. Values are not checked: a variance of 0 makes the
-    divergence infinite, or NaN where both are; one below 0 makes it NaN.
+    The equation is that of :func:`fastladder.reference.gaussian_kl`. Values are not checked: where `var_q` is 0, the
+    divergence is infinite; where `var_p` is 0, or one of the two is below 0, it is NaN.
 
     Args:
         mean_q, mean_p: (N, C, *S).

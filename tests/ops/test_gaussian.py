@@ -167,6 +167,14 @@ def test_zero_and_negative_and_extreme_variances(row, device):
                 torch.testing.assert_close(got, expected, equal_nan=True, msg=f"{name} {value}")
 
 
+def test_divergences_of_variances_that_are_none(device):
+    """As the operator's description says."""
+    var_q, var_p = torch.tensor([[0.0, 1.0, -1.0, 1.0], [1.0, 0.0, 1.0, -1.0]], device=device)[..., None]
+    kl = ops.gaussian_kl(torch.ones_like(var_q), var_q, torch.zeros_like(var_q), var_p).cpu()
+    assert kl[0] == math.inf
+    assert kl[1:].isnan().all()
+
+
 @pytest.mark.parametrize("shape", [(2, 5001), (3, 7, 41, 43), (1000, 1), (70, 3)], ids=str)
 def test_rows_of_any_length_keep_their_precision(shape, device):
     """Several threads, programs or vectors a row, and several rows in each of them."""
