@@ -9,10 +9,10 @@ README = Path(__file__).parent.parent / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
 
 
-def test_there_are_five():
-    assert len(EXAMPLES) == 5
+def test_there_are_six():
+    assert len(EXAMPLES) == 6
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=["ConvLSTM", "joined weights", "operator", "RLadder", "Tag"])
+@pytest.mark.parametrize("example", EXAMPLES, ids=["ConvLSTM", "joined weights", "operator", "RLadder", "Tag", "LadderVAE"])
 def test_example_runs(example):
     exec(compile(example, str(README), "exec"), {"__name__": "example"})
