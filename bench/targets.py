@@ -26,6 +26,7 @@ TRAINING_STEPS = {
     "RLadder of Table 5": {("eager", "ours"): 1.5, ("eager", "ours bfloat16"): 2.5},
     "RLadder of Table 8": {("eager", "ours"): 2.5},
     "LSTM": {("torch.nn.LSTM", "ours"): 1 / 1.1, ("torch.nn.LSTM bfloat16", "ours bfloat16"): 1 / 1.1},
+    "FD-RNN": {("eager", "ours"): 1.5},
     "LSTM with layer norm": {("torch.nn.LSTM", "ours"): 1 / 1.4, ("torch.nn.LSTM bfloat16", "ours bfloat16"): 1 / 1.4},
 }
 
