@@ -20,10 +20,6 @@ ROWS = {
         '`nn.LSTM(norm="layer")`',
         {"eager": "eager loop", "torch.nn.LSTM": "`torch.nn.LSTM`, without a norm"},
     ),
-    "FD-RNN": (
-        "`nn.FastDropoutRNN`",
-        {"eager": "eager loop", "torch.compile": "`torch.compile` of its time step"},
-    ),
     "RLadder of Table 5": ("RLadder of Table 5", {"eager": "eager"}),
     "RLadder of Table 8": ("RLadder of Table 8", {"eager": "eager"}),
 }
