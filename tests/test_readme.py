@@ -13,6 +13,8 @@ def test_there_are_six():
     assert len(EXAMPLES) == 6
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=["ConvLSTM", "joined weights", "operator", "RLadder", "Tag", "LadderVAE"])
+@pytest.mark.parametrize(
+    "example", EXAMPLES, ids=["ConvLSTM", "joined weights", "operator", "RLadder", "Tag", "LadderVAE"]
+)
 def test_example_runs(example):
     exec(compile(example, str(README), "exec"), {"__name__": "example"})
