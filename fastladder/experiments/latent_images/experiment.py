@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fastladder.experiments.effects import Void
-from fastladder.experiments.experiment import Configuration, Experiment, Options, data_of, source_not_mnist
+from fastladder.experiments.experiment import Configuration, Experiment, Options, data_of
 from fastladder.experiments.latent_images.data import SHAPES, LatentImagesData
 from fastladder.experiments.latent_images.metrics import LABELS
 from fastladder.experiments.latent_images.task import LatentImagesTask
@@ -13,6 +13,12 @@ def make_task(configuration: Configuration) -> LatentImagesTask:
     """The task with its initial weights."""
     shape = SHAPES[configuration["data"].get("source", "bundled")]
     return LatentImagesTask(shape, **configuration["model"], seed=configuration["seed"])
+
+
+def why_no_files(configuration: Configuration) -> str:
+    """As `Experiment.why_no_files`: scikit-learn has its digits in itself."""
+    source = configuration["data"].get("source", "bundled")
+    return f"data.source {source!r}, which comes with scikit-learn" if source == "bundled" else ""
 
 
 VOIDS = (
@@ -35,7 +41,7 @@ LATENT_IMAGES = Experiment(
     "latent_images",
     data_of(LatentImagesData),
     make_task,
-    source_not_mnist("bundled"),
+    why_no_files,
     labels=LABELS,
     options=OPTIONS,
 )

@@ -13,6 +13,7 @@ LABELS = {
     "bound": "bound of one sample (nats)",
     "reconstruction": "  reconstruction (nats)",
     "active": "active units",
+    **{f"active_z{layer}": f"  of z{layer}" for layer in range(1, 6)},
 }
 
 
@@ -41,4 +42,4 @@ def active_units(divergences: Sequence[Tensor]) -> dict[str, Tensor]:
         divergences: of every unit in nats, (latents,) a layer, lowest first.
     """
     counts = [(divergence > ACTIVE).sum().float() for divergence in divergences]
-    return {"active": torch.stack(counts).sum()} | {f"active_{i}": count for i, count in enumerate(counts, start=1)}
+    return {"active": torch.stack(counts).sum()} | {f"active_z{i}": count for i, count in enumerate(counts, start=1)}

@@ -41,7 +41,7 @@ MNIST = Table(
         Column("log_likelihood", "log p(x) (nats)"),
         Column("bound", "bound"),
         Column("active", "active units", digits=0),
-        *(Column(f"active_{layer}", f"z{layer}", digits=0) for layer in range(1, 6)),
+        *(Column(f"active_z{layer}", f"z{layer}", digits=0) for layer in range(1, 6)),
     ),
     rows=tuple(Row(name, label_of(*parts)) for name, parts in PARTS.items()),
     scales={name: combined(scale, PARTS) for name, scale in read_scales(__file__, "ladder-vae-mnist").items()},

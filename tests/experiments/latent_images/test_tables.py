@@ -52,7 +52,7 @@ def test_a_row_is_trained_and_evaluated(tmp_path):
     assert stored["complete"]
     scores = stored["test"]
     assert -44.4 < scores["bound"] < scores["log_likelihood"] < 0  # 64 log 2 = 44.4 of a coin for every pixel
-    assert scores["active"] == scores["active_1"] + scores["active_2"]
+    assert scores["active"] == scores["active_z1"] + scores["active_z2"]
     again, network = evaluate_and_load(command.run("ladder-2").path)
     assert again == scores
     assert isinstance(network, LadderVAE)
@@ -90,7 +90,14 @@ def test_active_units_are_counted_by_their_mean_divergence():
     divergences = UnitDivergences()
     divergences.add([Layer([[0.03, 0.0], [0.0, 0.0]]), Layer([[0.5], [0.5]])])
     divergences.add([Layer([[0.012, 0.02]]), Layer([[0.5]])])
-    assert active_units(divergences.means()) == {"active": 2, "active_1": 1, "active_2": 1}  # 0.014 and 0.0067
+    assert active_units(divergences.means()) == {"active": 2, "active_z1": 1, "active_z2": 1}  # 0.014 and 0.0067
+
+
+@pytest.mark.parametrize("source", ["mnist", "omniglot", "norb"])
+def test_a_folder_without_the_files_is_named(source, tmp_path, capsys):
+    options = [f"--data.source={source}", f"--data-dir={tmp_path}", f"--run={tmp_path / 'run'}"]
+    assert main(["train", "--experiment", "latent_images", *options]) == 2
+    assert str(tmp_path) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -100,6 +107,7 @@ def test_active_units_are_counted_by_their_mean_divergence():
         ("--model.test_samples=0", "test_samples: got 0, needs 1 or more"),
         ("--model.hidden=[8]", "hidden: got (8,) for latents (16, 8, 4), needs one size for each layer"),
         ("--data.batch_size=0", "batch_size: got 0"),
+        ("--data-dir=somewhere", "--data-dir: has no effect with data.source 'bundled'"),
     ],
 )
 def test_bad_options(option, message, tmp_path, capsys):
