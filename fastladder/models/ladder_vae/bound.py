@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fastladder import ops
-from fastladder.models.ladder_vae.gaussians import Gaussian, log_density, units_kl
+from fastladder.models.ladder_vae.gaussians import Gaussian, log_density
 from fastladder.nn.tag_likelihoods import normal_like
 
 
@@ -22,7 +22,7 @@ class LatentLayer(NamedTuple):
     @property
     def units_kl(self) -> Tensor:
         """KL(q || p) of every unit, (N, D), in nats."""
-        return units_kl(self.q, self.p)
+        return ops.gaussian_kl(*(moment.reshape(-1, 1) for moment in (*self.q, *self.p))).view_as(self.z)
 
     @property
     def log_ratio(self) -> Tensor:
@@ -54,6 +54,11 @@ def layer_of(z: Tensor, q: Gaussian, p: Gaussian | None = None) -> LatentLayer:
     return LatentLayer(z, q, p, ops.gaussian_kl(*q, *p))
 
 
+def sum_of_log_ratios(layers: Sequence[LatentLayer]) -> Tensor:
+    """log p(z) - log q(z | x) of all layers together, (N,), in nats."""
+    return torch.stack([layer.log_ratio for layer in layers]).sum(0)
+
+
 def compute_bound(
     log_likelihood: Tensor,
     layers: Sequence[LatentLayer],
@@ -71,7 +76,7 @@ def compute_bound(
     """
     shape = (samples, importance, -1)
     likelihood = log_likelihood.view(shape)
-    ratios = torch.stack([layer.log_ratio for layer in layers]).sum(0).view(shape)
+    ratios = sum_of_log_ratios(layers).view(shape)
     divergences = [layer.kl.view(shape).mean((0, 1)) for layer in layers]
     if importance == 1:
         price = torch.stack([kl.mean().clamp(min=free_bits) for kl in divergences]).sum()

@@ -17,8 +17,6 @@ NONLINEARITIES: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "relu": nn.ReLU,
 }
-
-
 NORMS = ("batch", "none")
 LOG_TWO_PI = math.log(2 * math.pi)
 
@@ -146,8 +144,3 @@ def log_density(z: Tensor, mean: Tensor, var: Tensor) -> Tensor:
     """log N(z; mean, var), summed over all dimensions but the first: (N, *) -> (N,), in nats."""
     terms = (z - mean).square() / var + var.log() + LOG_TWO_PI
     return -0.5 * terms.flatten(1).sum(1)
-
-
-def units_kl(q: Gaussian, p: Gaussian) -> Tensor:
-    """The divergence KL(q || p) of every unit, (N, D), in nats."""
-    return 0.5 * ((p.var / q.var).log() + (q.var + (q.mean - p.mean).square()) / p.var - 1)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastladder.models.ladder_vae.bound import Bound, LatentLayer, compute_bound
+from fastladder.models.ladder_vae.bound import Bound, LatentLayer, compute_bound, draw, sum_of_log_ratios
 from fastladder.models.ladder_vae.gaussians import Gaussian, GaussianMLP, Style
 from fastladder.models.ladder_vae.images import ImageReader, ImageWriter
 from fastladder.models.ladder_vae.observations import OBSERVATIONS
@@ -133,10 +133,8 @@ class LatentHierarchy(nn.Module):
         for first in range(0, samples, chunk):
             count = min(chunk, samples - first)
             layers = self._infer(x, count, generator)
-            log_weights = compute_bound(
-                self._log_likelihood_given(x, layers[0].z), layers, 1, count, beta=1.0, free_bits=0.0
-            ).log_weights[0]
-            part = log_weights.logsumexp(0)
+            log_weights = self._log_likelihood_given(x, layers[0].z) + sum_of_log_ratios(layers)
+            part = log_weights.view(count, -1).logsumexp(0)
             total = part if total is None else torch.logaddexp(total, part)
         assert total is not None
         return total - math.log(samples)
@@ -186,8 +184,7 @@ class LatentHierarchy(nn.Module):
         weight = next(self.writer.parameters())
         z = normal_like(weight.new_empty(check_size("n", n), self.latents[layer - 1]), generator)
         for prior in reversed(self.priors[: layer - 1]):
-            mean, var = prior(z)
-            z = (mean + var.sqrt() * normal_like(mean, generator)).to(weight.dtype)
+            z = draw(prior(z), generator).to(weight.dtype)
         return self._mean_given(z)
 
     def _add_inference(self, style: Style) -> None:
