@@ -23,13 +23,20 @@ from fastladder.models.rladder import (
     rladder_music,
     rladder_occluded_digits,
     rladder_small_digits,
-    rtagger_textures,
     static_medium_digits,
     static_occluded_digits,
     static_small_digits,
     temporal_medium_digits,
     temporal_occluded_digits,
     temporal_small_digits,
+)
+from fastladder.models.rtagger import (
+    GeneratedFrames,
+    RTagger,
+    RTaggerOutput,
+    RTaggerState,
+    rtagger_shapes,
+    rtagger_textures,
 )
 from fastladder.models.tagger import Tagger, TaggerOutput
 from fastladder.models.vrae import FDRNN, VOSP, VRAE, PathPosterior, SequenceBound, VOSPState, VOSPStep
@@ -43,6 +50,7 @@ __all__ = [
     "VRAE",
     "Bound",
     "Denoising",
+    "GeneratedFrames",
     "HierarchicalVAE",
     "LadderCosts",
     "LadderNetwork",
@@ -54,6 +62,9 @@ __all__ = [
     "RLadder",
     "RLadderOutput",
     "RLadderState",
+    "RTagger",
+    "RTaggerOutput",
+    "RTaggerState",
     "RowState",
     "SequenceBound",
     "Tagger",
@@ -67,6 +78,7 @@ __all__ = [
     "rladder_music",
     "rladder_occluded_digits",
     "rladder_small_digits",
+    "rtagger_shapes",
     "rtagger_textures",
     "static_medium_digits",
     "static_occluded_digits",

@@ -56,6 +56,14 @@ class TagOutput(NamedTuple):
         return self.costs.mean()
 
 
+class Grouping(NamedTuple):
+    """How K groups explain N samples: what one iteration of `Tag` hands to the next."""
+
+    mean: Tensor  # (N, K, *D), the reconstruction of the input by each group
+    mask: Tensor  # (N, K, *D), the probability that an element belongs to a group
+    shown: Tensor  # (N, K, *D), what the mapping gets of the reconstruction: z, or the mean that it stands for
+
+
 class Tag(nn.Module):
     r"""iTerative Amortized Grouping, TAG (Tagger, Greff et al., 2016, Algorithm 1).
 
@@ -179,34 +187,68 @@ class Tag(nn.Module):
         if groups is None:
             groups = mask.shape[1] if isinstance(mask, Tensor) and mask.dim() > 1 else self.groups
         iterations = self.iterations if iterations is None else check_size("iterations", iterations)
-        shape = self._check(target, noisy, mask, groups, remove)
+        self.check(target, noisy, mask, groups, remove)
         if noisy is None:
             corrupt = self.training if corrupt is None else corrupt
             noisy = self.likelihood.corrupt(target, generator) if corrupt else target
-        if mask is None:
-            mask = normal_like(target.new_empty(shape), generator).softmax(1)
-        mean = z = torch.full_like(mask, self.initial_mean)
+        grouping = self.begin(target, groups, mask, generator)
         means, masks, costs, others = [], [], [], []
         for iteration in range(iterations):
-            features = self.likelihood.features(noisy.to(mean.dtype), mean, mask.to(mean.dtype))
-            if self.pre_sigmoid and z is not mean:  # real data's mean is z, and so is the first mean
-                features = torch.cat((z.unsqueeze(2), features[:, :, 1:]), 2)
-            z, logits, *rest = check_mapped(self.mapping(features.flatten(0, 1)), shape)
-            z, logits = self.readout(z.view(shape), logits.view(shape))
+            z, logits, *rest = self.propose(noisy, grouping)
             if remove is not None and iteration == iterations - 1:
                 logits = logits.masked_fill(remove.view(*remove.shape, *[1] * len(self.data_shape)), REMOVED)
-            cost, mask = self.likelihood.nll(target.to(z.dtype), z, logits)
-            mean = self.likelihood.mean(z)
-            means.append(mean)
-            masks.append(mask)
-            costs.append(cost / max(1, prod(self.data_shape)))
+            cost, grouping = self.explain(target, z, logits)
+            means.append(grouping.mean)
+            masks.append(grouping.mask)
+            costs.append(cost)
             others.append(tuple(rest))
         return TagOutput(tuple(means), tuple(masks), torch.stack(costs), tuple(others))
 
-    def _check(
-        self, target: Tensor, noisy: Tensor | None, mask: Tensor | None, groups: int, remove: Tensor | None
-    ) -> tuple[int, ...]:
-        """Checks the arguments of `forward` and returns (N, K, *D)."""
+    def begin(
+        self, target: Tensor, groups: int, mask: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> Grouping:
+        """The grouping before the first iteration: the same mean everywhere, and a random mask if none is given.
+
+        Args:
+            target: (N, *D), of which only shape, dtype and device matter.
+            groups, mask, generator: as for `forward`.
+        """
+        if mask is None:
+            mask = normal_like(target.new_empty(target.shape[0], groups, *self.data_shape), generator).softmax(1)
+        mean = torch.full_like(mask, self.initial_mean)
+        return Grouping(mean, mask, mean)
+
+    def propose(self, noisy: Tensor, grouping: Grouping, *arguments: Any) -> tuple[Any, ...]:
+        """The first half of an iteration: z and mask logits, (N, K, *D) each, and what else the mapping returns.
+
+        Args:
+            noisy: (N, *D).
+            grouping: after the iteration before.
+            arguments: that the mapping takes beside its features.
+        """
+        mean, mask, shown = grouping
+        features = self.likelihood.features(noisy.to(mean.dtype), mean, mask.to(mean.dtype))
+        if shown is not mean:
+            features = torch.cat((shown.unsqueeze(2), features[:, :, 1:]), 2)
+        shape = tuple(mean.shape)
+        z, logits, *rest = check_mapped(self.mapping(features.flatten(0, 1), *arguments), shape)
+        return (*self.readout(z.view(shape), logits.view(shape)), *rest)
+
+    def explain(self, target: Tensor, z: Tensor, logits: Tensor) -> tuple[Tensor, Grouping]:
+        """The second half of an iteration: the cost of the target (N, *D), (N,) nats per element, and the grouping.
+
+        Args:
+            target: (N, *D).
+            z, logits: that `propose` returned.
+        """
+        cost, mask = self.likelihood.nll(target.to(z.dtype), z, logits)
+        mean = self.likelihood.mean(z)
+        return cost / max(1, prod(self.data_shape)), Grouping(mean, mask, z if self.pre_sigmoid else mean)
+
+    def check(
+        self, target: Tensor, noisy: Tensor | None, mask: Tensor | None, groups: int, remove: Tensor | None = None
+    ) -> None:
+        """Checks the arguments of `forward`."""
         groups = check_groups(groups)
         if not isinstance(target, Tensor):
             raise TypeError(f"target: got {type(target).__name__}, needs a tensor")
@@ -228,7 +270,6 @@ class Tag(nn.Module):
                 self.likelihood.check("noisy", noisy)
             if mask is not None:
                 check_mask(mask)
-        return shape
 
     def extra_repr(self) -> str:
         return f"data_shape={self.data_shape}, groups={self.groups}, iterations={self.iterations}"

@@ -57,6 +57,10 @@ class Gaussian(nn.Module):
         """The mean, which is z, the mapping's output."""
         return z
 
+    def likeliest(self, mean: Tensor) -> Tensor:
+        """Data of this mean: the mean itself."""
+        return mean
+
     def features(self, noisy: Tensor, mean: Tensor, mask: Tensor) -> Tensor:
         """The input of the mapping, (N, K, 4, *D)."""
         variance = self.variance.square() if self.legacy_variance else self.variance
@@ -99,6 +103,10 @@ class Bernoulli(nn.Module):
     def mean(self, z: Tensor) -> Tensor:
         """The probability of a 1 whose logit is z, the mapping's output."""
         return z.sigmoid()
+
+    def likeliest(self, mean: Tensor) -> Tensor:
+        """The likelier of 0 and 1 for this mean."""
+        return (mean > 0.5).to(mean.dtype)
 
     def features(self, noisy: Tensor, mean: Tensor, mask: Tensor) -> Tensor:
         """The input of the mapping, (N, K, 4, *D)."""

@@ -7,9 +7,7 @@ from fastladder.models.rladder.rows import (
     G1,
     LSTM,
     AvgPool,
-    Broadcast,
     Conv,
-    ConvG1,
     ConvG2,
     ConvG3,
     ConvLSTM,
@@ -90,27 +88,6 @@ def rladder_music() -> tuple[Level, ...]:
         Level(ConvLSTM(160, 3, stride=2), ConvG2(3)),
         Level(AvgPool(2), G1("layer")),
         Level(LSTM(96), G1("layer")),
-    )
-
-
-def rtagger_textures() -> tuple[Level, ...]:
-    """Table 9, the mapping of an RTagger for textured MNIST.
-
-    Its frames (4, 96, 96) are Tagger's four features of one group.
-    """
-    return (
-        Level(ConvLSTM(96, 8, stride=2, norm="batch"), ConvG1(8, squash_gate=True)),
-        Level(Conv(96, 5), ConvG1(5, squash_gate=True)),
-        Level(Conv(96, 5), ConvG1(5, squash_gate=True)),
-        Level(ConvLSTM(192, 4, stride=2, norm="batch"), ConvG1(4, squash_gate=True)),
-        Level(Conv(192, 5), ConvG1(5, squash_gate=True)),
-        Level(Conv(192, 5), ConvG1(5, squash_gate=True)),
-        Level(ConvLSTM(192, 4, stride=2, norm="batch"), ConvG1(4, squash_gate=True)),
-        Level(Conv(192, 5), ConvG1(5, squash_gate=True)),
-        Level(Conv(192, 5), ConvG1(5, squash_gate=True)),
-        Level(ConvLSTM(11, 4, stride=2, norm="batch"), ConvG1(4, squash_gate=True)),
-        Level(AvgPool(6), Broadcast()),
-        Level(Dense(11), G1(squash_gate=True)),
     )
 
 
