@@ -54,6 +54,7 @@ TABLES = {
     "tagger-table2-textures1": Place(f"{HERE}.textured_digits.tables", "TEXTURES1"),
     "tagger-table2-textures2": Place(f"{HERE}.textured_digits.tables", "TEXTURES2"),
     "tagger-transfer": Place(f"{HERE}.shapes.tables", "TRANSFER"),
+    "rtagger-shapes": Place(f"{HERE}.shapes.tables", "RTAGGER"),
 }
 
 FIGURES = {
@@ -67,6 +68,10 @@ FIGURES = {
     ),
     "tagger-figure4": Drawing(
         "Groups of shapes, by iteration (Tagger, Fig. 4)", Place(f"{HERE}.shapes.figures", "figure4_command")
+    ),
+    "rtagger-shapes": Drawing(
+        "Groups of shapes that a recurrent Tagger finds, by iteration",
+        Place(f"{HERE}.shapes.figures", "rtagger_command"),
     ),
     "tagger-figure5": Drawing(
         "Groups of textured digits, by iteration (Tagger, Fig. 5)",

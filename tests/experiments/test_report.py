@@ -206,7 +206,7 @@ def test_pictures_are_linked_from_where_the_report_is(made_up, tmp_path):
 
 
 # A picture only, a paper that is not among the five, and a question that no paper asks.
-WITHOUT_PAPER = {"tagger-transfer", "ladder-mnist", "music-frames"}
+WITHOUT_PAPER = {"rtagger-shapes", "tagger-transfer", "ladder-mnist", "music-frames"}
 # Rows that stand beside those of the paper.
 BESIDE = {
     "rladder-music": {"piano-gru", "nottingham-gru", "muse-lstm", "muse-gru", "jsb-lstm", "jsb-gru"},

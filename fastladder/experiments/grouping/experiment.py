@@ -1,9 +1,10 @@
-"""Grouping without labels as an experiment of any family: a Tagger, and images whose pixels belong to groups."""
+"""Grouping without labels as an experiment of any family: a network, and images whose pixels belong to groups."""
 
 from collections.abc import Callable
 
 from fastladder.experiments.experiment import Configuration, Experiment
-from fastladder.experiments.grouping.task import TaggerTask
+from fastladder.experiments.grouping.networks import OF_TRAINING, make_network
+from fastladder.experiments.grouping.task import GroupingTask
 from fastladder.experiments.images import ImageData
 
 
@@ -12,18 +13,19 @@ def grouping_experiment(
     data: Callable[..., ImageData],
     image_shape: Callable[[Configuration], tuple[int, int]],
     why_no_files: Callable[[Configuration], str],
-) -> Experiment[TaggerTask, ImageData]:
-    """An experiment whose task is a Tagger.
+) -> Experiment[GroupingTask, ImageData]:
+    """An experiment whose task is to group.
 
     Args:
         name, data, why_no_files: as for `fastladder.experiments.experiment.Experiment`.
         image_shape: from a configuration to the height and width of an image.
     """
 
-    def make_task(configuration: Configuration) -> TaggerTask:
+    def make_task(configuration: Configuration) -> GroupingTask:
         """The task with its initial weights. The test may have other numbers of groups and iterations."""
-        test = configuration.get("test", {})
-        options = {f"test_{name}": test[name] for name in ("groups", "iterations") if name in test}
-        return TaggerTask(image_shape(configuration), **configuration["model"], **options, seed=configuration["seed"])
+        model, test = configuration["model"], configuration.get("test", {})
+        options = {name: model[name] for name in OF_TRAINING if name in model}
+        options |= {f"test_{name}": test[name] for name in ("groups", "iterations") if name in test}
+        return GroupingTask(make_network(image_shape(configuration), model), **options, seed=configuration["seed"])
 
     return Experiment(name, data, make_task, why_no_files, labels={"ami": "AMI"})

@@ -19,11 +19,11 @@ from fastladder.experiments.errors import RunError
 from fastladder.experiments.experiment import Experiment
 from fastladder.experiments.files import picture_path, write_figure, write_json
 from fastladder.experiments.grouping.metrics import adjusted_mutual_information
-from fastladder.experiments.grouping.task import TaggerTask
+from fastladder.experiments.grouping.task import GroupingTask
 from fastladder.experiments.images import ImageData
 from fastladder.experiments.saved import read_run_of
 from fastladder.info import environment
-from fastladder.models import Tagger
+from fastladder.models import RTagger, Tagger
 
 COLOURS = np.array([to_rgb(name) for name in TABLEAU_COLORS])  # of the groups
 POOL = 100  # images from which examples are chosen
@@ -31,7 +31,7 @@ ITERATIONS = 5
 GAP = 1  # pixels between pictures
 
 # From changes of a checkpoint's configuration, section by section, to its network and the data.
-Load = Callable[[Mapping[str, Mapping[str, Any]]], tuple[Tagger, ImageData]]
+Load = Callable[[Mapping[str, Mapping[str, Any]]], tuple[Tagger | RTagger, ImageData]]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def tint(masks: np.ndarray, brightness: np.ndarray) -> np.ndarray:
 
 
 def examples(
-    network: Tagger, images: GroupedImages, title: str, ranks: Sequence[float], *, groups: int | None = None
+    network: Tagger | RTagger, images: GroupedImages, title: str, ranks: Sequence[float], *, groups: int | None = None
 ) -> list[Example]:
     """Groups the first images, and returns those at some ranks by their score.
 
@@ -90,7 +90,7 @@ def examples(
     ]
 
 
-def removal(network: Tagger, images: GroupedImages, group: int) -> list[Example]:
+def removal(network: Tagger | RTagger, images: GroupedImages, group: int) -> list[Example]:
     """The best grouped of the first images, and what the network fills in where the group of one object is removed.
 
     Args:
@@ -119,7 +119,7 @@ def scored(images: GroupedImages) -> GroupedImages:
     return images.subset((images.groups > 0).flatten(1).any(1).nonzero()[:, 0])
 
 
-def run(network: Tagger, images: GroupedImages, **options: Any) -> tuple[Tensor, Tensor]:
+def run(network: Tagger | RTagger, images: GroupedImages, **options: Any) -> tuple[Tensor, Tensor]:
     """Masks and means (M, T, K, H, W) of images as they are, always from the same first masks."""
     training = network.training
     with torch.no_grad():
@@ -194,7 +194,7 @@ def tile(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
 def draw(
     name: str,
     description: str | None,
-    experiment: Experiment[TaggerTask, ImageData],
+    experiment: Experiment[GroupingTask, ImageData],
     dataset: str,
     make: Callable[[Load], list[Example]],
     arguments: list[str],
@@ -213,7 +213,7 @@ def draw(
     if configuration["data"].get("dataset") != dataset:
         raise RunError(f"{path}: is not of a Tagger trained on {dataset}")
 
-    def load(changes: Mapping[str, Mapping[str, Any]]) -> tuple[Tagger, ImageData]:
+    def load(changes: Mapping[str, Mapping[str, Any]]) -> tuple[Tagger | RTagger, ImageData]:
         changed = {name: {**configuration.get(name, {}), **values} for name, values in changes.items()}
         task, data = saved.build(changed, data_dir=options.data_dir, download=options.download)
         return task.network, data

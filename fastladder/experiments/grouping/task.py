@@ -1,25 +1,22 @@
-"""What is trained and how: a Tagger that learns to group without labels."""
+"""What is trained and how: a network that learns to group without labels."""
 
 from typing import Literal
 
 import torch
 from torch import Tensor
-from typing_extensions import Unpack
 
 from fastladder.experiments.grouping.metrics import adjusted_mutual_information
 from fastladder.experiments.images import GroupedBatch
 from fastladder.experiments.seeding import TEST_SEED, VALID_SEED
 from fastladder.experiments.task import Task
-from fastladder.models import Tagger
-from fastladder.nn import TagOptions
+from fastladder.models import RTagger, Tagger
 
 SCORED = 100  # images of a validation batch whose groups are scored, which takes longer than the network
-# For Shapes, as the paper trains them. The data sets have been checked, so that the values need not be.
-OPTIONS: TagOptions = {"likelihood": "bernoulli", "initial_mean": 0.26, "validate": False}
+Schedule = Literal["constant", "linear"]
 
 
-class TaggerTask(Task):
-    """A Tagger that learns to denoise (Greff et al., 2016, Eq. 1).
+class GroupingTask(Task):
+    """A network that learns to denoise in groups (Greff et al., 2016, Eq. 1).
 
     cost = mean over iterations, images and pixels of the negative log likelihood, in nats
 
@@ -27,39 +24,32 @@ class TaggerTask(Task):
     groups in every iteration, of images without noise.
 
     Args:
-        data_shape: of an image.
-        widths, norm, top_activation: as for `fastladder.models.Tagger`.
+        network: which learns.
         learning_rate: of Adam, at the start.
         schedule: "constant", as in the paper, or "linear": it falls linearly to 0 over the run.
         test_groups: K in the test.
         test_iterations: T in the test.
         seed: of first masks and corruption.
-        options: others of `fastladder.models.Tagger`, with the defaults of `OPTIONS` where these name them.
     """
 
     progress_score = ("ami", "AMI {:.2f}")
 
     def __init__(
         self,
-        data_shape: tuple[int, ...] = (20, 20),
-        widths: tuple[int, ...] = (2000, 1000, 500),
-        norm: Literal["batch", "layer"] = "layer",
-        top_activation: Literal["softmax", "relu"] = "softmax",
+        network: Tagger | RTagger,
         learning_rate: float = 4e-4,
-        schedule: Literal["constant", "linear"] = "constant",
+        schedule: Schedule = "constant",
         test_groups: int = 4,
         test_iterations: int = 5,
         seed: int = 0,
-        **options: Unpack[TagOptions],
     ) -> None:
         super().__init__(learning_rate, decay={"constant": 0.0, "linear": 1.0}[schedule])
         self.seed = seed
         self.test_options = {"groups": test_groups, "iterations": test_iterations}
-        options = {**OPTIONS, **options}
-        self.network = Tagger(data_shape, widths, norm=norm, top_activation=top_activation, **options)
+        self.network = network
 
     @property
-    def evaluated(self) -> Tagger:
+    def evaluated(self) -> Tagger | RTagger:
         """The network that is evaluated."""
         return self.network
 

@@ -1,4 +1,4 @@
-"""Fig. 4 of Tagger: shapes, and the groups that a network finds."""
+"""Shapes, and the groups that a network finds: Fig. 4 of Tagger, and the same of an RTagger."""
 
 from fastladder.experiments.grouping.figures import Example, Load, draw, examples
 from fastladder.experiments.shapes.experiment import SHAPES
@@ -7,6 +7,11 @@ from fastladder.experiments.shapes.experiment import SHAPES
 def figure4_command(arguments: list[str]) -> int:
     """Draws how a network groups shapes, also with other numbers of groups and objects than in training."""
     return draw("tagger-figure4", figure4_command.__doc__, SHAPES, "shapes", figure4, arguments)
+
+
+def rtagger_command(arguments: list[str]) -> int:
+    """Draws how a recurrent network groups shapes, also with other numbers of groups and objects than in training."""
+    return draw("rtagger-shapes", rtagger_command.__doc__, SHAPES, "shapes", figure4, arguments)
 
 
 def figure4(load: Load) -> list[Example]:

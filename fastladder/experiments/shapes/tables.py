@@ -1,4 +1,4 @@
-"""Table 1 of Tagger, Shapes; and how a trained Tagger takes to other numbers of groups, objects and iterations."""
+"""Shapes by Tagger, which is its Table 1, and by RTagger; and how they take to other numbers of groups and objects."""
 
 from fastladder.experiments.phases import Phase
 from fastladder.experiments.shapes.experiment import SHAPES
@@ -43,6 +43,23 @@ TRANSFER = Table(
         Row("c", "C: 4 groups, 2 objects", run=TRAINED),
     ),
     scales=read_scales(__file__, "tagger-transfer"),
+    experiment=SHAPES,
+    attempt=train_and_evaluate,
+)
+
+RECURRENT = ("rtagger-shapes", "rtagger")
+RTAGGER = Table(
+    name="rtagger-shapes",
+    title="Shapes by a recurrent Tagger, by iteration",
+    columns=(*AMI, *COSTS, Column("untrained_ami", "AMI untrained")),
+    rows=(
+        Row("rtagger", "RTagger, 4 groups, 3 objects"),
+        Row("local", "RTagger without its narrow top"),
+        Row("a", "RTagger, A: 2 groups, 3 objects", run=RECURRENT),
+        Row("b", "RTagger, B: 4 groups, 4 objects", run=RECURRENT),
+        Row("c", "RTagger, C: 4 groups, 2 objects", run=RECURRENT),
+    ),
+    scales=read_scales(__file__, "rtagger-shapes"),
     experiment=SHAPES,
     attempt=train_and_evaluate,
 )

@@ -35,14 +35,15 @@ def rtagger_shapes(low: int = 24, high: int = 48, units: int = 48) -> tuple[Leve
     Args:
         low: channels at half resolution.
         high: channels at a quarter.
-        units: of the LSTM on top.
+        units: of the LSTM on top; 0: there are local rows only, to see what comes of that.
     """
-    return (
+    local = (
         Level(ConvLSTM(low, 4, stride=2, norm="batch"), ConvG1(4, squash_gate=True)),
         Level(Conv(low, 3), ConvG1(3, squash_gate=True)),
         Level(ConvLSTM(high, 4, stride=2, norm="batch"), ConvG1(4, squash_gate=True)),
         Level(Conv(high, 3), ConvG1(3, squash_gate=True)),
         Level(ConvLSTM(high, 3, norm="batch"), ConvG1(3, squash_gate=True)),
-        Level(AvgPool(5), Broadcast()),
-        Level(LSTM(units, norm="batch"), G1(squash_gate=True)),
     )
+    if not units:
+        return local
+    return (*local, Level(AvgPool(5), Broadcast()), Level(LSTM(units, norm="batch"), G1(squash_gate=True)))

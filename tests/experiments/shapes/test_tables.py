@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fastladder.experiments.errors import NonFiniteCostError, RunError
-from fastladder.experiments.grouping.task import TaggerTask
+from fastladder.experiments.grouping.networks import make_network
 from fastladder.experiments.registry import TABLES, Place, find_table
 from fastladder.experiments.shapes.experiment import SHAPES
 from fastladder.experiments.shapes.tables import TABLE1, TRANSFER
@@ -127,11 +127,18 @@ def test_wrong_values_are_refused_by_name():
             SHAPES.build(configuration)
 
 
-@pytest.mark.parametrize("name", ["tagger-table1", "tagger-transfer"])
-def test_the_tables_of_the_package_can_be_built(name):
+@pytest.mark.parametrize(
+    ("name", "smaller"),
+    [
+        ("tagger-table1", {"widths": [8, 6]}),
+        ("tagger-transfer", {"widths": [8, 6]}),
+        ("rtagger-shapes", {"low": 3, "high": 4}),
+    ],
+)
+def test_the_tables_of_the_package_can_be_built(name, smaller):
     table = find_table(name)
     for scale in table.scales:
         for row in table.rows:
             configuration = table.configuration(row, scale, 0)
-            TaggerTask((20, 20), **configuration["model"] | {"widths": [8, 6]})
+            make_network((20, 20), configuration["model"] | smaller)
             assert configuration["test"]["iterations"] >= 5

@@ -174,7 +174,8 @@ def test_every_parameter_learns(name):
     output = getattr(network, name)(data(4, 3) if name == "forward_sequence" else data(4), generator=generator())
     (output.cost - output.log_probabilities[-1][:, 0].mean()).backward()
     for key, parameter in network.named_parameters():
-        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, key
+        assert parameter.grad is not None, key
+        assert parameter.grad.abs().sum() > 0, key
 
 
 def test_weights_are_saved_and_loaded():
