@@ -4,7 +4,9 @@
 counterparts for the modules of fastladder.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -15,6 +17,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from fastladder.tensors import compute_dtype_of, per_channel
 
 Module = TypeVar("Module", bound=nn.Module)
+
+_recomputing = ContextVar("recomputing", default=False)
 
 
 class Moments(NamedTuple):
@@ -112,12 +116,27 @@ class RunningStatistics(BatchNormalized):
             self.num_batches_tracked.zero_()
 
     def weight_of_batch(self, index: int) -> float:
-        """Counts a batch for the statistics at `index`, and returns its weight in them."""
+        """Counts a batch for the statistics at `index`, and returns its weight in them; 0 when it is recomputed."""
+        if _recomputing.get():
+            return 0.0
         if self.momentum is not None:
             return self.momentum
         assert self.num_batches_tracked is not None
         self.num_batches_tracked[index] += 1
         return 1 / int(self.num_batches_tracked[index])
+
+
+@contextmanager
+def recomputing() -> Iterator[None]:
+    """Within it running statistics stay as they are: the second of `torch.utils.checkpoint`'s contexts.
+
+    In the backward pass a checkpoint runs a module once more on the same batch, which has been counted already.
+    """
+    token = _recomputing.set(True)
+    try:
+        yield
+    finally:
+        _recomputing.reset(token)
 
 
 @torch.no_grad()

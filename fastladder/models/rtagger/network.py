@@ -1,18 +1,22 @@
 """RTagger: iterative amortized grouping with a Recurrent Ladder network, of images and of sequences."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from typing_extensions import Unpack
 
 from fastladder.models.rladder import Level, RLadderState
 from fastladder.models.rtagger.mapping import RLadderMapping
 from fastladder.models.tagger import combine_groups
+from fastladder.nn.batch_statistics import recomputing
 from fastladder.nn.checks import check_shape, check_size, reads_values
 from fastladder.nn.tag import Grouping, Tag, TagOptions
+from fastladder.ops.checks import check_flag
 
 DEFAULTS: TagOptions = {"groups": 3, "iterations": 3}  # of Table 9
 
@@ -68,6 +72,8 @@ class RTagger(nn.Module):
         levels: the rows of the RLadder from the bottom up, such as `rtagger_textures()`, for frames (4, *D).
         data_shape: \*D, of one image or frame, one to three dimensions.
         classes: C; None: it does not classify. The last row is then `Dense(C + 1)`.
+        recompute: whether the backward pass computes the activations of each iteration anew, so that training needs the
+            memory of one iteration, and a third more time.
         options: groups and iterations, 3 each, which every call may have otherwise; and others of `fastladder.nn.Tag`
             with its defaults: likelihood, noise, initial_mean, initial_variance, delta, legacy_variance, pre_sigmoid
             and validate. Batch normalisation has running statistics for each of so many iterations, or frames; later
@@ -83,6 +89,7 @@ class RTagger(nn.Module):
         data_shape: int | Sequence[int],
         *,
         classes: int | None = None,
+        recompute: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         **options: Unpack[TagOptions],
@@ -95,7 +102,8 @@ class RTagger(nn.Module):
         options = {**DEFAULTS, **options}
         steps = check_size("iterations", options["iterations"])
         mapping = RLadderMapping(levels, data_shape, classes, steps=steps, **factory)
-        self.classes = classes
+        check_flag("recompute", recompute)
+        self.classes, self.recompute = classes, recompute
         self.tag = Tag(mapping, data_shape, **options, **factory)
 
     def reset_parameters(self) -> None:
@@ -200,17 +208,28 @@ class RTagger(nn.Module):
         """One iteration for each pair of what the network gets and its target, if it has one."""
         means, masks, costs, log_probabilities = [], [], [], []
         for noisy, target in frames:
-            z, mask_logits, logits, ladder = self.tag.propose(noisy, state.grouping, state.ladder, state.step)
-            cost, grouping = self.tag.explain(noisy if target is None else target, z, mask_logits)
-            state = RTaggerState(grouping, ladder, state.step + 1)
-            means.append(grouping.mean)
-            masks.append(grouping.mask)
+            if self.recompute and torch.is_grad_enabled():
+                step = checkpoint(self._step, noisy, target, state, use_reentrant=False, context_fn=both_contexts)
+            else:
+                step = self._step(noisy, target, state)
+            cost, of_classes, state = step
+            means.append(state.grouping.mean)
+            masks.append(state.grouping.mask)
             if target is not None:
                 costs.append(cost)
-            if logits is not None:
-                log_probabilities.append(combine_groups(logits, grouping.mask.shape[1]))
+            if of_classes is not None:
+                log_probabilities.append(of_classes)
         of_all = torch.stack(costs) if costs else cost.new_empty(0, len(cost))
         return RTaggerOutput(tuple(means), tuple(masks), of_all, tuple(log_probabilities), state)
+
+    def _step(
+        self, noisy: Tensor, target: Tensor | None, state: RTaggerState
+    ) -> tuple[Tensor, Tensor | None, RTaggerState]:
+        """One iteration: its cost (N,), the log probabilities of the classes (N, C) if there are any, and the state."""
+        z, mask_logits, logits, ladder = self.tag.propose(noisy, state.grouping, state.ladder, state.step)
+        cost, grouping = self.tag.explain(noisy if target is None else target, z, mask_logits)
+        of_classes = None if logits is None else combine_groups(logits, grouping.mask.shape[1])
+        return cost, of_classes, RTaggerState(grouping, ladder, state.step + 1)
 
     def _first_state(
         self,
@@ -243,6 +262,11 @@ class RTagger(nn.Module):
             raise ValueError(f"frames: got shape {tuple(frames.shape)}, needs (N, T, {needed}) with T above 0")
         if self.tag.validate and reads_values(frames):
             self.tag.likelihood.check("frames", frames)
+
+
+def both_contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Of the pass that is made first, and of the one that recomputes it."""
+    return nullcontext(), recomputing()
 
 
 def check_state(state: Any) -> RTaggerState:

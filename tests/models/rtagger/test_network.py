@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from bench.memory import saved_bytes
 from fastladder import reference
 from fastladder.models import RTagger
 from fastladder.models.rladder import G1, LSTM, AvgPool, Broadcast, Conv, ConvG1, ConvLSTM, Dense, Level
@@ -172,10 +173,34 @@ def _clean_cost(network, frames):
 def test_every_parameter_learns(name):
     network = make(CLASSIFYING, classes=3)
     output = getattr(network, name)(data(4, 3) if name == "forward_sequence" else data(4), generator=generator())
-    (output.cost - output.log_probabilities[-1][:, 0].mean()).backward()
+    cost_of(output).backward()
     for key, parameter in network.named_parameters():
         assert parameter.grad is not None, key
         assert parameter.grad.abs().sum() > 0, key
+
+
+@pytest.mark.parametrize("name", ["forward", "forward_sequence"])
+def test_recomputation_changes_nothing_but_memory(name):
+    """Outputs, gradients and running statistics are those without it; less is saved for the backward pass."""
+    x = data(4, 3) if name == "forward_sequence" else data(4)
+    found, saved = [], []
+    for recompute in (False, True):
+        network = make(CLASSIFYING, classes=3, recompute=recompute)
+        output = getattr(network, name)(x, generator=generator())
+        cost_of(output).backward()
+        gradients = [parameter.grad for parameter in network.parameters()]
+        statistics = [buffer for key, buffer in network.named_buffers() if "running" in key]
+        found.append([*output.masks, *output.log_probabilities, *gradients, *statistics])
+        run = getattr(network, name)
+        held = [x, *network.parameters(), *network.buffers()]
+        saved.append(saved_bytes(lambda run=run: cost_of(run(x)), [], held))
+    for without, with_it in zip(*found, strict=True):
+        torch.testing.assert_close(with_it, without)
+    assert saved[1] < saved[0] / 4
+
+
+def cost_of(output):
+    return output.cost - output.log_probabilities[-1][:, 0].mean()
 
 
 def test_weights_are_saved_and_loaded():
