@@ -13,8 +13,8 @@ from fastladder.experiments.errors import NonFiniteCostError, RunError, extra_pa
 
 COMMANDS = {
     "demo": (
-        "fastladder.experiments.occluded_moving_digits.demo",
-        "train a small network in five minutes and show what it learned",
+        "fastladder.experiments.commands",
+        "train a small network in some minutes and show what it learned: demo, or demo rtagger",
     ),
     "train": ("fastladder.experiments.commands", "train a network"),
     "evaluate": ("fastladder.experiments.commands", "evaluate a run on its test set"),

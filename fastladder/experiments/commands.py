@@ -24,7 +24,15 @@ from fastladder.experiments.configuration import (
 )
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.files import write_json
-from fastladder.experiments.registry import DEFAULT_EXPERIMENT, FIGURES, SAMPLES, Drawing, find_experiment
+from fastladder.experiments.registry import (
+    DEFAULT_DEMO,
+    DEFAULT_EXPERIMENT,
+    DEMOS,
+    FIGURES,
+    SAMPLES,
+    Drawing,
+    find_experiment,
+)
 from fastladder.experiments.saved import read_run
 from fastladder.experiments.training import RunFolder, evaluate, train
 from fastladder.info import environment
@@ -110,6 +118,12 @@ def label(name: str, labels: Mapping[str, str]) -> str:
     if iteration.isdecimal():
         return f"{label(score, labels)}, iteration {iteration}"
     return labels.get(name, name.replace("_", " "))
+
+
+def demo_command(arguments: list[str]) -> int:
+    """Runs the demonstration that the first argument names; where it names none, that of the Recurrent Ladder."""
+    named = bool(arguments) and not arguments[0].startswith("-")
+    return draw("demo", "a demonstration", DEMOS, arguments if named else [DEFAULT_DEMO, *arguments])
 
 
 def figure_command(arguments: list[str]) -> int:

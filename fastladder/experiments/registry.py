@@ -83,6 +83,17 @@ FIGURES = {
     ),
 }
 
+DEMOS = {
+    "rladder": Drawing(
+        "A Recurrent Ladder learns occluded moving digits, in five minutes",
+        Place(f"{HERE}.occluded_moving_digits.demo", "demo_command"),
+    ),
+    "rtagger": Drawing(
+        "A recurrent Tagger learns to group shapes, in ten minutes", Place(f"{HERE}.shapes.demo", "demo_command")
+    ),
+}
+DEFAULT_DEMO = "rladder"
+
 SAMPLES = {
     "music": Drawing(
         "A piece of music, as MIDI, as sound and as a picture", Place(f"{HERE}.music.sampling", "sample_command")

@@ -21,6 +21,7 @@ OTHER_FILES = {  # each for a reason of its own
     ("occluded_moving_digits", "demo"),  # the command `fastladder demo`
     ("occluded_moving_digits", "probe"),  # the network that is trained for Fig. 4
     ("occluded_moving_digits", "speed"),  # what the demo measures
+    ("shapes", "demo"),  # the command `fastladder demo rtagger`
     ("textured_digits", "baselines"),  # the networks that only classify
     ("textured_digits", "classifiers"),  # how each network of the table classifies
 }

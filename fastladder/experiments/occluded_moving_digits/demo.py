@@ -19,6 +19,7 @@ from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGI
 from fastladder.experiments.occluded_moving_digits.figures import plot_learning_curves, plot_predictions
 from fastladder.experiments.occluded_moving_digits.metrics import LABELS
 from fastladder.experiments.occluded_moving_digits.speed import training_step_seconds
+from fastladder.experiments.precision import fastest_precision
 from fastladder.experiments.training import RunFolder, evaluate, load_weights, read_checkpoint, train
 from fastladder.info import environment
 
@@ -30,7 +31,7 @@ def demo_command(arguments: list[str]) -> int:
     parser = make_parser(
         "demo", f"{__doc__} --config paper takes MNIST and the paper's network instead.", MOVING_DIGITS
     )
-    parser.set_defaults({"minutes": MINUTES, "trainer.precision": precision()})
+    parser.set_defaults({"minutes": MINUTES, "trainer.precision": fastest_precision()})
     options = parse_training(parser, arguments, MOVING_DIGITS)
     folder = RunFolder(options.run)
     console = Console()
@@ -41,14 +42,6 @@ def demo_command(arguments: list[str]) -> int:
     write_json(folder.path / "result.json", result)
     show(result, folder.path, console)
     return 0
-
-
-def precision() -> str:
-    """bfloat16 where the machine computes in it, which learns the same in less time (bench/results/precision.png)."""
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    has_products = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16-mixed" if has_products else "32-true"
 
 
 def run(options: Namespace, arguments: list[str], folder: RunFolder, console: Console) -> dict[str, Any]:
