@@ -1,4 +1,4 @@
-"""`fastladder demo rtagger`: trains a recurrent Tagger on shapes for some minutes and shows the groups that it finds."""
+"""`fastladder demo rtagger`: trains a recurrent Tagger on shapes for minutes and shows the groups that it finds."""
 
 import time
 from pathlib import Path
