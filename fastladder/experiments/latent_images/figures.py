@@ -102,7 +102,7 @@ def plot_units(path: Path, runs: Mapping[str, Units]) -> None:
     """Draws Fig. 5: the divergence of every unit by epoch, a row a run and a column a layer; white is inactive."""
     most = max(nats.max().item() for run in runs.values() for nats in run.nats)
     colours = LogNorm(ACTIVE, max(most, 10 * ACTIVE))
-    figure, axes = panels(runs, max(len(run.nats) for run in runs.values()), "unit", height=1.7, sharex=True)
+    figure, axes = panels(runs, max(len(run.nats) for run in runs.values()), "unit", height=1.8)
     for run, row in zip(runs.values(), axes, strict=True):
         shown = np.unique(np.linspace(0, len(run.epochs) - 1, EPOCHS).round().astype(int))
         epochs = np.array(run.epochs)[shown]
@@ -207,12 +207,10 @@ def middle_of(places: Tensor) -> tuple[float, float]:
     return low - room, high + room
 
 
-def panels(
-    runs: Mapping[str, Any], layers: int, label: str, *, height: float, sharex: bool = False
-) -> tuple[Figure, np.ndarray]:
+def panels(runs: Mapping[str, Any], layers: int, label: str, *, height: float) -> tuple[Figure, np.ndarray]:
     """A row of panels a run, which is named on the left with the label of the axis, and a column a layer."""
     figure = Figure(figsize=(2.0 * layers + 1.8, height * len(runs) + 0.7), layout="constrained")
-    axes: np.ndarray = figure.subplots(len(runs), layers, squeeze=False, sharex=sharex)
+    axes: np.ndarray = figure.subplots(len(runs), layers, squeeze=False)
     for axis, run in zip(axes[:, 0], runs, strict=True):
         axis.set_ylabel(f"{in_lines(run)}\n\n{label}", fontsize=9)
     for axis, name in zip(axes[0], layer_names(layers), strict=True):
