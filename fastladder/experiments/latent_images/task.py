@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import update_bn
 
-from fastladder.experiments.latent_images.data import ImageBatch
+from fastladder.experiments.latent_images.data import ImageBatch, LatentImagesData
 from fastladder.experiments.latent_images.metrics import UnitDivergences, UnitRecord, active_units
 from fastladder.experiments.seeding import TEST_SEED, VALID_SEED
 from fastladder.experiments.task import Task
@@ -125,12 +125,7 @@ class LatentImagesTask(Task):
         self.report("valid", scores_of(bound) | divergences, batch)
 
     def on_test_start(self) -> None:
-        """Collects the statistics of batch normalisation anew, from all images that the network has learnt from."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        with isolate_rng():  # what is drawn for the latent variables is the same in every evaluation
-            torch.manual_seed(TEST_SEED)
-            update_bn((batch.image.to(self.device) for batch in data.train_dataloader()), self.network)
-        self.network.eval()
+        collect_statistics(self.network, self.trainer.datamodule)  # type: ignore[attr-defined]
         self.divergences.reset()
 
     def test_step(self, batch: ImageBatch, index: int) -> None:
@@ -146,6 +141,18 @@ class LatentImagesTask(Task):
 
     def configure_callbacks(self) -> list[Callback]:
         return [UnitRecord(self.divergences)]
+
+
+def collect_statistics(network: torch.nn.Module, data: LatentImagesData) -> None:
+    """Collects the statistics of batch normalisation anew, from all images that a network has learnt from.
+
+    It is in evaluation mode then. What is drawn for the latent variables is the same every time.
+    """
+    device = next(network.parameters()).device
+    with isolate_rng():
+        torch.manual_seed(TEST_SEED)
+        update_bn((batch.image.to(device) for batch in data.train_dataloader()), network)
+    network.eval()
 
 
 def scores_of(bound: Bound) -> dict[str, Tensor]:

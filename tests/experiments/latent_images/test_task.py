@@ -12,29 +12,7 @@ from fastladder.experiments.latent_images.task import LatentImagesTask
 from fastladder.experiments.saved import read_run
 from fastladder.experiments.seeding import VALID_SEED
 from tests.experiments.interruption import interrupt_at
-
-TRAIN = [
-    "train",
-    "--experiment=latent_images",
-    "--data.batch_size=200",
-    "--model.latents=[4, 2]",
-    "--model.hidden=[16, 8]",
-    "--trainer.max_epochs=3",
-    "--trainer.accelerator=cpu",
-    "--trainer.limit_train_batches=2",
-]
-
-
-def train(folder, *options):
-    assert main([*TRAIN, f"--run={folder}", *options]) == 0
-    return torch.load(folder / "last.ckpt", weights_only=True)
-
-
-@pytest.fixture(scope="module")
-def unbroken(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("unbroken")
-    train(folder)
-    return folder
+from tests.experiments.latent_images.conftest import TRAIN, train
 
 
 class Layer:
@@ -53,9 +31,9 @@ def test_the_divergence_of_a_unit_is_the_mean_over_all_images():
     assert active_units(means.split([2, 1])) == {"active": 2, "active_z1": 1, "active_z2": 1}
 
 
-def test_the_divergences_are_those_of_the_validation(unbroken):
+def test_the_divergences_are_those_of_the_validation(runs):
     """They add up to those of the layers that the history has, and can be measured anew from the network."""
-    saved = read_run(unbroken)
+    saved = read_run(runs / "ladder")
     record = saved.checkpoint[UNITS]
     assert record["epochs"] == [1, 2, 3]
     assert record["nats"].shape == (3, 6)
@@ -87,14 +65,14 @@ def test_a_batch_of_the_validation_is_inferred_once(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("method", "call"), [("training_step", 4), ("validation_step", 4)])
-def test_a_resumed_run_has_the_record_of_an_unbroken_one(method, call, unbroken, tmp_path, monkeypatch):
+def test_a_resumed_run_has_the_record_of_an_unbroken_one(method, call, runs, tmp_path, monkeypatch):
     """Interrupted in the middle of its second epoch, and of the validation after it."""
     with monkeypatch.context() as patch:
         interrupt_at(patch, method, call, LatentImagesTask)
-        assert main([*TRAIN, f"--run={tmp_path}"]) == 130
+        assert main([*TRAIN, "--model.warm_up=2", f"--run={tmp_path}"]) == 130
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)[UNITS]["epochs"] == [1]
-    resumed = train(tmp_path, "--resume")
-    expected = read_run(unbroken).checkpoint
+    resumed = train(tmp_path, "--model.warm_up=2", "--resume")
+    expected = read_run(runs / "ladder").checkpoint
     assert resumed[UNITS]["epochs"] == expected[UNITS]["epochs"]
     assert torch.equal(resumed[UNITS]["nats"], expected[UNITS]["nats"])
     for ours, theirs in zip(resumed[RECORD]["history"], expected[RECORD]["history"], strict=True):
