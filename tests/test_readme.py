@@ -14,7 +14,7 @@ def test_there_are_seven():
 
 
 @pytest.mark.parametrize(
-    "example", EXAMPLES, ids=["ConvLSTM", "joined weights", "operator", "RLadder", "Tag", "LadderVAE"]
+    "example", EXAMPLES, ids=["ConvLSTM", "joined weights", "operator", "RLadder", "Tag", "RTagger", "LadderVAE"]
 )
 def test_example_runs(example):
     exec(compile(example, str(README), "exec"), {"__name__": "example"})
