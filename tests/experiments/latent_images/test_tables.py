@@ -12,6 +12,7 @@ from fastladder.experiments.latent_images.tables import FINE_TUNING, MNIST, NORB
 from fastladder.experiments.registry import TABLES, Place
 from fastladder.experiments.tables import Scale
 from fastladder.models import HierarchicalVAE, LadderVAE
+from tests.data.grey_files import write_norb
 from tests.experiments.command import Command, evaluate_and_load
 
 TINY = replace(
@@ -92,6 +93,27 @@ def test_a_caption_says_how_pixels_become_binary(table):
     for name, scale in table.scales.items():
         (how,) = {table.configuration(row, name, 0)["data"].get("binary", "anew") for row in table.rows}
         assert said[how] in scale.caption
+
+
+def test_norb_is_learnt_from_as_it_is(tmp_path, monkeypatch):
+    """Four images to learn from: their densities are those of pixels between 0 and 1, and they rise."""
+    shared = NORB.scales["small"].shared
+    changes = {
+        "data": {"batch_size": 4},
+        "model": {"latents": [3, 2], "hidden": [8, 8], "test_samples": 10},
+        "trainer": {"max_epochs": 30, "accelerator": "cpu"},
+    }
+    tiny = {"small": Scale("", {name: {**shared[name], **changes[name]} for name in shared})}
+    monkeypatch.setitem(globals(), "TOYS", replace(NORB, name="tiny-norb", scales=tiny))
+    monkeypatch.setitem(TABLES, "tiny-norb", Place(__name__, "TOYS"))
+    write_norb(tmp_path / "data")
+    command = Command(tmp_path, "tiny-norb")
+    assert command("--row=ladder-2", f"--data-dir={tmp_path / 'data'}") == 0
+    costs = [epoch["train/cost"] for epoch in command.run("ladder-2").history()]
+    assert costs[-1] < 0.95 * costs[0] < 2048  # 2 nats a pixel; of pixels from 0 to 255 they would be thousands
+    stored = command.result("ladder-2")
+    assert "bicubic" in stored["caveat"]
+    assert stored["test"]["bound"] < stored["test"]["log_likelihood"]
 
 
 def test_what_is_drawn_once_is_evaluated_by_many_samples_and_by_100(tmp_path, monkeypatch):
