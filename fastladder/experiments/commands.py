@@ -135,8 +135,9 @@ def draw(command: str, what: str, drawings: Mapping[str, Drawing], arguments: li
     name = arguments[0] if arguments else ""
     if name in ("-h", "--help"):
         print(f"usage: fastladder {command} {command.upper()} [options; --help lists them]\n\nDraws {what}:")
+        width = max(map(len, drawings)) + 2
         for each, drawing in drawings.items():
-            print(f"  {each:<17}{drawing.title}")
+            print(f"  {each:<{width}}{drawing.title}")
         raise SystemExit(0)
     if name not in drawings:
         raise RunError(f"{command}: got {name!r}, needs one of {', '.join(drawings)}")

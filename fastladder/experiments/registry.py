@@ -80,6 +80,30 @@ FIGURES = {
         "Noise removed, and gaps filled in (Variational inference of latent state sequences, Fig. 3)",
         Place(f"{HERE}.music.restoration", "figure3_command"),
     ),
+    "ladder-vae-figure3": Drawing(
+        "Log-likelihoods by the number of layers (ladder VAE, Fig. 3)",
+        Place(f"{HERE}.latent_images.records", "figure3_command"),
+    ),
+    "ladder-vae-figure4": Drawing(
+        "How the bound rises in training (ladder VAE, Fig. 4)",
+        Place(f"{HERE}.latent_images.records", "figure4_command"),
+    ),
+    "ladder-vae-figure5": Drawing(
+        "Which units are active, by epoch (ladder VAE, Fig. 5)",
+        Place(f"{HERE}.latent_images.records", "figure5_command"),
+    ),
+    "ladder-vae-figure6": Drawing(
+        "Layers against N(0, I), and samples put in at each (ladder VAE, Fig. 6)",
+        Place(f"{HERE}.latent_images.latents", "figure6_command"),
+    ),
+    "ladder-vae-figure7": Drawing(
+        "Samples of each layer by principal components (ladder VAE, Fig. 7)",
+        Place(f"{HERE}.latent_images.latents", "figure7_command"),
+    ),
+    "ladder-vae-images": Drawing(
+        "Test images, reconstructed and new ones of a ladder VAE",
+        Place(f"{HERE}.latent_images.latents", "images_command"),
+    ),
 }
 
 SAMPLES = {

@@ -5,9 +5,9 @@ import signal
 from fastladder.experiments.occluded_moving_digits.task import MovingDigitsTask
 
 
-def interrupt_at(monkeypatch, method, call):
-    """Presses Ctrl-C at the start of a call, counted from 1, of a method of the task."""
-    original, calls = getattr(MovingDigitsTask, method), []
+def interrupt_at(monkeypatch, method, call, task=MovingDigitsTask):
+    """Presses Ctrl-C at the start of a call, counted from 1, of a method of a task."""
+    original, calls = getattr(task, method), []
 
     def interrupted(self, batch, index):
         calls.append(index)
@@ -15,4 +15,4 @@ def interrupt_at(monkeypatch, method, call):
             signal.raise_signal(signal.SIGINT)
         return original(self, batch, index)
 
-    monkeypatch.setattr(MovingDigitsTask, method, interrupted)
+    monkeypatch.setattr(task, method, interrupted)

@@ -15,6 +15,8 @@ FAMILIES = sorted(FOLDERS - SHARED)
 HARNESS = sorted(path.name for path in EXPERIMENTS.glob("*.py"))
 ALLOWED_FILES = {"__init__", "data", "task", "metrics", "tables", "figures", "experiment"}
 OTHER_FILES = {  # each for a reason of its own
+    ("latent_images", "latents"),  # what trained latent variables hold, which Fig. 6 and 7 show
+    ("latent_images", "records"),  # what results and runs have recorded, which Fig. 3 to 5 show
     ("music", "networks"),  # the networks of both tables, called alike
     ("music", "restoration"),  # what networks with a latent sequence can do, which Fig. 3 shows
     ("music", "sampling"),  # the command `fastladder sample music`

@@ -1,13 +1,17 @@
 """How well a network with latent variables models images, and which of its units have something to say."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
+from torchmetrics import Metric
 
 from fastladder.models import LatentLayer
 
 ACTIVE = 0.01  # nats: a unit whose divergence is above it counts as active (Sonderby et al., 2016, Table 2)
+UNITS = "unit_divergences"  # where a checkpoint keeps its UnitRecord
 LABELS = {
     "log_likelihood": "log-likelihood by importance sampling (nats)",
     "bound": "bound of one sample (nats)",
@@ -17,22 +21,61 @@ LABELS = {
 }
 
 
-class UnitDivergences:
-    """The mean divergence of every unit over many batches."""
+class UnitDivergences(Metric):
+    """KL(q || p) of every unit in nats, the mean over the images of many batches and of all processes.
 
-    def __init__(self) -> None:
-        self.sums: list[Tensor] = []
-        self.count = 0
+    Args:
+        latents: units of the latent layers, lowest first.
+    """
 
-    def add(self, layers: Sequence[LatentLayer]) -> None:
+    sums: Tensor
+    count: Tensor
+
+    def __init__(self, latents: Sequence[int]) -> None:
+        super().__init__()
+        self.latents = list(latents)
+        self.add_state("sums", torch.zeros(sum(latents)), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, layers: Sequence[LatentLayer]) -> None:
         """Adds a batch."""
-        sums = [layer.units_kl.sum(0) for layer in layers]
-        self.sums = [a + b for a, b in zip(self.sums, sums, strict=True)] if self.sums else sums
+        self.sums += torch.cat([layer.units_kl.sum(0) for layer in layers])
         self.count += len(layers[0].z)
 
-    def means(self) -> list[Tensor]:
-        """KL(q || p) of every unit in nats, the mean over all images; (latents,) a layer, lowest first."""
-        return [total / self.count for total in self.sums]
+    def compute(self) -> Tensor:
+        """Of all layers, lowest first, (units,)."""
+        return self.sums / self.count
+
+
+class UnitRecord(Callback):
+    """Puts what every unit's divergence was in the validation after every epoch into the checkpoints.
+
+    Args:
+        divergences: that the task measures in its validation.
+
+    Attributes:
+        epochs: their numbers, from 1.
+        nats: KL(q || p), (epochs, units), those of the lowest layer first.
+    """
+
+    def __init__(self, divergences: UnitDivergences) -> None:
+        self.divergences = divergences
+        self.epochs: list[int] = []
+        self.nats = torch.empty(0, sum(divergences.latents))
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.divergences.reset()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.epochs.append(trainer.current_epoch + 1)
+        self.nats = torch.cat([self.nats, self.divergences.compute().cpu()[None]])
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint[UNITS] = {"epochs": list(self.epochs), "nats": self.nats}
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if UNITS in checkpoint:  # which a run from before does not have
+            self.epochs, self.nats = list(checkpoint[UNITS]["epochs"]), checkpoint[UNITS]["nats"]
 
 
 def active_units(divergences: Sequence[Tensor]) -> dict[str, Tensor]:

@@ -3,17 +3,18 @@
 from typing import Any, Literal
 
 import torch
+from lightning.pytorch import Callback
 from lightning.pytorch.utilities.seed import isolate_rng
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import update_bn
 
-from fastladder.experiments.latent_images.data import ImageBatch
-from fastladder.experiments.latent_images.metrics import UnitDivergences, active_units
+from fastladder.experiments.latent_images.data import ImageBatch, LatentImagesData
+from fastladder.experiments.latent_images.metrics import UnitDivergences, UnitRecord, active_units
 from fastladder.experiments.seeding import TEST_SEED, VALID_SEED
 from fastladder.experiments.task import Task
-from fastladder.models import HierarchicalVAE, LadderVAE
+from fastladder.models import Bound, HierarchicalVAE, LadderVAE
 
 NETWORKS = {"ladder": LadderVAE, "hierarchical": HierarchicalVAE}
 
@@ -81,6 +82,7 @@ class LatentImagesTask(Task):
         self.anneal_epochs, self.warm_up, self.free_bits = anneal_epochs, warm_up, free_bits
         self.samples, self.importance, self.test_samples = samples, importance, test_samples
         self.seed = seed
+        self.divergences = UnitDivergences(self.network.latents)
 
     @property
     def evaluated(self) -> torch.nn.Module:
@@ -113,32 +115,46 @@ class LatentImagesTask(Task):
             self.free_bits,
             generator=self.generator(self.seed, self.global_step),
         )
-        self.report("train", {"cost": bound.objective}, batch)
+        self.report("train", {"cost": bound.objective, "bound": bound.elbo}, batch)
         return bound.objective
 
     def validation_step(self, batch: ImageBatch, index: int) -> None:
         bound = self.network(batch.image, generator=self.generator(VALID_SEED, index))
+        self.divergences.update(bound.layers)
         divergences = {f"kl_{i}": kl.mean() for i, kl in enumerate(bound.kl, start=1)}
-        scores = {"cost": bound.objective, "bound": -bound.objective, "reconstruction": bound.reconstruction.mean()}
-        self.report("valid", scores | divergences, batch)
+        self.report("valid", scores_of(bound) | divergences, batch)
 
     def on_test_start(self) -> None:
-        """Collects the statistics of batch normalisation anew, from all images that the network has learnt from."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        with isolate_rng():  # what is drawn for the latent variables is the same in every evaluation
-            torch.manual_seed(TEST_SEED)
-            update_bn((batch.image.to(self.device) for batch in data.train_dataloader()), self.network)
-        self.network.eval()
-        self.divergences = UnitDivergences()
+        collect_statistics(self.network, self.trainer.datamodule)  # type: ignore[attr-defined]
+        self.divergences.reset()
 
     def test_step(self, batch: ImageBatch, index: int) -> None:
         generator = self.generator(TEST_SEED, index)
         bound = self.network(batch.image, generator=generator)
-        self.divergences.add(self.network.encode(batch.image, generator=generator))
+        self.divergences.update(bound.layers)
         likelihood = self.network.log_likelihood(batch.image, self.test_samples, generator=generator).mean()
-        scores = {"cost": bound.objective, "bound": -bound.objective, "reconstruction": bound.reconstruction.mean()}
-        self.report("test", scores | {"log_likelihood": likelihood}, batch)
+        self.report("test", scores_of(bound) | {"log_likelihood": likelihood}, batch)
 
     def on_test_epoch_end(self) -> None:
-        for name, count in active_units(self.divergences.means()).items():
+        for name, count in active_units(self.divergences.compute().split(self.divergences.latents)).items():
             self.log(f"test/{name}", count)
+
+    def configure_callbacks(self) -> list[Callback]:
+        return [UnitRecord(self.divergences)]
+
+
+def collect_statistics(network: torch.nn.Module, data: LatentImagesData) -> None:
+    """Collects the statistics of batch normalisation anew, from all images that a network has learnt from.
+
+    It is in evaluation mode then. What is drawn for the latent variables is the same every time.
+    """
+    device = next(network.parameters()).device
+    with isolate_rng():
+        torch.manual_seed(TEST_SEED)
+        update_bn((batch.image.to(device) for batch in data.train_dataloader()), network)
+    network.eval()
+
+
+def scores_of(bound: Bound) -> dict[str, Tensor]:
+    """What is reported of the bound of a batch."""
+    return {"cost": bound.objective, "bound": bound.elbo, "reconstruction": bound.reconstruction.mean()}

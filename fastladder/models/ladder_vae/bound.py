@@ -40,6 +40,17 @@ class Bound(NamedTuple):
     log_weights: Tensor  # (S, K, N), log p(x, z) - log q(z | x) in nats
     reconstruction: Tensor  # (N,), -log p(x | z) in nats, the mean over samples
     kl: tuple[Tensor, ...]  # L times (N,), the divergence of a layer in nats, the mean over samples, lowest first
+    layers: tuple[LatentLayer, ...]  # L, lowest first, of S * K * N rows each: a sample of all data behind the other
+
+    @property
+    def elbo(self) -> Tensor:
+        """The bound itself, (), nats, without gradients: the divergence in full, whatever its weight in the objective.
+
+        With K importance samples it is theirs, from `log_weights`.
+        """
+        if self.log_weights.shape[1] > 1:
+            return ops.importance_bound(self.log_weights.detach(), dim=1).mean()
+        return -(self.reconstruction + torch.stack(self.kl).sum(0)).detach().mean()
 
 
 def draw(q: Gaussian, generator: torch.Generator | None) -> Tensor:
@@ -83,4 +94,5 @@ def compute_bound(
         objective = beta * price - likelihood.mean()
     else:
         objective = -ops.importance_bound(likelihood + beta * ratios, dim=1).mean()
-    return Bound(objective, likelihood + ratios, -likelihood.mean((0, 1)), tuple(divergences))
+    reconstruction = -likelihood.mean((0, 1))
+    return Bound(objective, likelihood + ratios, reconstruction, tuple(divergences), tuple(layers))

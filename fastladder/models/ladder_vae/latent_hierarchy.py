@@ -105,7 +105,7 @@ class LatentHierarchy(nn.Module):
 
     @torch.no_grad()
     def log_likelihood(
-        self, x: Tensor, samples: int, chunk: int = 50, *, generator: torch.Generator | None = None
+        self, x: Tensor, samples: int, chunk: int = 10, *, generator: torch.Generator | None = None
     ) -> Tensor:
         r"""An estimate of the log-likelihood of each datum by importance sampling, without gradients.
 

@@ -7,7 +7,6 @@ import torch
 
 from fastladder.experiments.experiment import Configuration
 from fastladder.experiments.latent_images.experiment import make_task
-from fastladder.experiments.latent_images.metrics import UnitDivergences, active_units
 from fastladder.experiments.latent_images.tables import FINE_TUNING, MNIST, NORB, OMNIGLOT, STATIC
 from fastladder.experiments.registry import TABLES, Place
 from fastladder.experiments.tables import Scale
@@ -142,14 +141,3 @@ def test_warm_up_rises_from_nothing(monkeypatch):
         betas.append(task.beta)
     assert betas == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
     assert make_task(configuration()).beta == 1.0
-
-
-def test_active_units_are_counted_by_their_mean_divergence():
-    class Layer:
-        def __init__(self, units_kl):
-            self.units_kl = self.z = torch.tensor(units_kl)
-
-    divergences = UnitDivergences()
-    divergences.add([Layer([[0.03, 0.0], [0.0, 0.0]]), Layer([[0.5], [0.5]])])
-    divergences.add([Layer([[0.012, 0.02]]), Layer([[0.5]])])
-    assert active_units(divergences.means()) == {"active": 2, "active_z1": 1, "active_z2": 1}  # 0.014 and 0.0067

@@ -76,6 +76,25 @@ def test_warm_up_and_free_bits(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("options", "weighed"), [((2, 1), {"free_bits": 9.0}), ((2, 3), {})])
+def test_the_elbo_is_that_of_the_whole_divergence(kind, options, weighed):
+    """Whatever warm-up and free bits make of it in the objective."""
+    network, x = tiny(kind, (3, 2)), bits()
+    elbo = network(x, *options, beta=0.3, **weighed, generator=generator()).elbo
+    torch.testing.assert_close(elbo, -network(x, *options, generator=generator()).objective)
+    assert not elbo.requires_grad
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_layers_of_a_bound_are_those_that_it_is_made_of(kind):
+    network, x = tiny(kind, (3, 2)), bits()
+    bound = network(x, 2, 3, generator=generator())
+    assert [layer.z.shape for layer in bound.layers] == [(24, 3), (24, 2)]
+    for layer, kl in zip(bound.layers, bound.kl, strict=True):
+        torch.testing.assert_close(layer.units_kl.sum(1).view(6, 4).mean(0), kl)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_beta_is_inside_the_importance_weights(kind):
     network, x = tiny(kind, (3, 2)), bits()
     layers = network.encode(x, generator=generator())
