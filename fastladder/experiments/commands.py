@@ -93,10 +93,14 @@ def evaluate_command(arguments: list[str]) -> int:
         "checkpoint": saved.path.name,
         "epoch": saved.history[-1]["epoch"] if saved.history else 0,
         "test": scores,
+        "caveat": data.caveat,
         "configuration": configuration,
         "environment": environment(configuration["seed"]),
     }
-    Console().print(scores_table(f"{saved.path}, test", scores, saved.experiment.labels))
+    console = Console()
+    console.print(scores_table(f"{saved.path}, test", scores, saved.experiment.labels))
+    if data.caveat:
+        console.print(data.caveat, highlight=False, soft_wrap=True)
     write_json(saved.path.parent / "evaluation.json", result)
     return 0
 

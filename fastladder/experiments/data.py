@@ -14,7 +14,12 @@ class BatchedData(LightningDataModule):
 
     The batches of an epoch depend on the seed and the epoch alone, so that a resumed run sees what an unbroken one
     sees. Several processes share each batch, so that they see together what one process would.
+
+    Attributes:
+        caveat: one line to print beside results that this data sets apart from published ones; empty for none.
     """
+
+    caveat = ""
 
     @property
     def epoch(self) -> int:

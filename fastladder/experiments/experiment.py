@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch import LightningModule
 
+from fastladder.experiments.data import BatchedData
 from fastladder.experiments.effects import Void
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.seeding import seeded
 
 Configuration = dict[str, Any]
 Task = TypeVar("Task", bound=LightningModule)
-Data = TypeVar("Data", bound=LightningDataModule)
+Data = TypeVar("Data", bound=BatchedData)
 
 
 @dataclass(frozen=True)

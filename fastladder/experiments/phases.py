@@ -67,6 +67,7 @@ class Phase:
             learning_rates=[epoch["learning_rate"] for epoch in histories[-1]],
             data=self.data.fingerprints(),
             environment=environment(self.configuration["seed"]),
+            caveat=self.data.caveat,
         )
 
 

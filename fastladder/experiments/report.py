@@ -50,7 +50,8 @@ def results_table(table: Table, scale: str, folder: Path) -> Group:
 
     Scores that do not fit beside each other follow in tables of their own.
     """
-    rows = lines(table, results(folder, table, scale))
+    found = results(folder, table, scale)
+    rows = lines(table, found)
     devices = sorted({row.device for row in rows} - {""})
     precisions = sorted({row.precision for row in rows} - {""})
     notes = ["In parentheses: the paper."] if paper_numbers(table.name) else []
@@ -60,7 +61,7 @@ def results_table(table: Table, scale: str, folder: Path) -> Group:
         notes.append(f"Device: {devices[0]}.")
     if precisions:
         notes.append(f"Precision: {', '.join(precisions)}.")
-    notes.append(table.scales[scale].caption)
+    notes += [table.scales[scale].caption, *(f"{caveat}." for caveat in caveats(found))]
     first, *rest = [slice(start, start + BESIDE) for start in range(0, len(table.columns), BESIDE)]
     screen = scores_beside(table, rows, first, title=table.title)
     for heading in ("seeds", "steps", "time"):
@@ -106,7 +107,7 @@ def score_cells(rows: list[Line], part: slice) -> list[list[str]]:
 def write_report(folder: Path, path: Path) -> None:
     """Writes RESULTS.md from all results below a folder.
 
-    A file `comment.md` beside the results of a table and scale follows their table.
+    The caveats of its data follow a table, and a file `comment.md` beside the results of a table and scale.
 
     Raises:
         RunError: a result is damaged or of another configuration, or the report cannot be written.
@@ -143,8 +144,10 @@ def report(folder: Path, place: Path = Path()) -> str:
                 for row in lines(table, found)
             ]
             text = markdown_table(headings, cells)
+            notes = [f"{caveat}." for caveat in caveats(found)]
             comment = folder / name / scale / "comment.md"
-            notes = [comment.read_text().strip()] if comment.is_file() else []
+            if comment.is_file():
+                notes.append(comment.read_text().strip())
             command = f"`fastladder reproduce {name} --scale {scale}`"
             parts.append(
                 "\n\n".join([f"## {table.title}, {scale}", f"{command}: {chosen.caption}", text, *notes]) + "\n"
@@ -233,6 +236,11 @@ def line(row: Row, table: Table, results: list[Result], paper: dict[str, tuple[f
         precision=", ".join(sorted(PRECISIONS.get(precision, precision) for precision in precisions)),
         device="; ".join(sorted({str(result.environment["device"]) for result in results})),
     )
+
+
+def caveats(found: dict[str, list[Result]]) -> list[str]:
+    """What sets the data of these results apart from that of published ones, each caveat once."""
+    return sorted({result.caveat for of_row in found.values() for result in of_row} - {""})
 
 
 def starred(row: Line) -> str:

@@ -98,8 +98,13 @@ def is_complete(table: Table, row: Row, seed: int, options: Namespace) -> bool:
 
 def run_path(table: Table, row: Row, seed: int, options: Namespace) -> Path:
     """Where the runs of a row are kept."""
-    owner, name = row.run or (table.name, row.name)
-    return Path(options.runs) / owner / options.scale / f"{name}-{seed}"
+    return run_path_of(row.run or (table.name, row.name), seed, options)
+
+
+def run_path_of(place: tuple[str, str], seed: int, options: Namespace) -> Path:
+    """Where the runs of a row are kept that trains its own, by the names of its table and itself."""
+    table, row = place
+    return Path(options.runs) / table / options.scale / f"{row}-{seed}"
 
 
 def reproduce(table: Table, row: Row, seed: int, minutes: float | None, options: Namespace, console: Console) -> None:
@@ -113,7 +118,8 @@ def reproduce(table: Table, row: Row, seed: int, minutes: float | None, options:
     folder = run_path(table, row, seed, options)
     if options.overwrite and row.run is None:
         remove(folder)
-    attempt = Attempt(configuration, folder, minutes, options.data_dir, options.download, console)
+    before = None if row.after is None else run_path_of(row.after, seed, options)
+    attempt = Attempt(configuration, folder, minutes, options.data_dir, options.download, console, before)
     outcome = table.attempt(attempt)
     result = Result(
         **vars(outcome),

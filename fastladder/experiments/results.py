@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,9 @@ def read_result(path: Path) -> Result | None:
     except (OSError, ValueError) as error:
         reason = str(error).split("\n")[0]
         raise RunError(f"{path}: not a sound result ({reason}); remove it to have the row trained again") from None
-    expected = {field.name for field in fields(Result)}
-    if not isinstance(content, dict) or content.keys() != expected:
+    known = {field.name for field in fields(Result)}
+    needed = {field.name for field in fields(Result) if field.default is MISSING}  # results from before lack the others
+    if not isinstance(content, dict) or not needed <= content.keys() <= known:
         raise RunError(f"{path}: not a result of fastladder reproduce; remove it to have the row trained again")
     return Result(**content)
 

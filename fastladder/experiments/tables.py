@@ -37,11 +37,13 @@ class Row:
         name: on the command line and in file names.
         label: in the table.
         run: table and row whose run it goes on with, where it only evaluates differently; None: it has its own.
+        after: table and row from whose run its own goes on; None: it starts from the beginning.
     """
 
     name: str
     label: str
     run: tuple[str, str] | None = None
+    after: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,11 @@ def combined(scale: Scale, rows: Mapping[str, Sequence[str]]) -> Scale:
         scale: whose rows say what each part changes; a part that is not there changes nothing.
         rows: of each its parts. The changes of later ones come over those of earlier ones, section by section.
     """
-    return replace(scale, rows={name: _joined([scale.rows.get(part, {}) for part in rows[name]]) for name in rows})
+    return replace(scale, rows={name: joined([scale.rows.get(part, {}) for part in rows[name]]) for name in rows})
 
 
-def _joined(changes: Sequence[Mapping[str, Mapping[str, Any]]]) -> Mapping[str, Mapping[str, Any]]:
+def joined(changes: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Changes one over another, section by section, the later ones over the earlier ones."""
     sections: dict[str, dict[str, Any]] = {}
     for change in changes:
         for name, values in change.items():
@@ -98,6 +101,7 @@ class Attempt:
         minutes: how long it may take; None: as long as it takes.
         data_dir, download: where files come from.
         console: where progress is shown.
+        before: where the run is kept that it goes on from; None: it starts from the beginning.
     """
 
     configuration: Configuration
@@ -106,6 +110,7 @@ class Attempt:
     data_dir: str | None
     download: bool
     console: Console
+    before: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,7 @@ class Outcome:
         learning_rates: of every epoch that was evaluated.
         data: the sha256 of everything that decides the sequences, for train, valid and test.
         environment: command, commit, device and versions of the last part of the training.
+        caveat: what sets the data apart from that of published results, in one line; empty for nothing.
     """
 
     complete: bool
@@ -129,6 +135,7 @@ class Outcome:
     learning_rates: list[float]
     data: dict[str, str]
     environment: dict[str, Any]
+    caveat: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
@@ -27,6 +27,7 @@ from fastladder.experiments.callbacks import (
     TrainingProgress,
 )
 from fastladder.experiments.checkpoints import WholeCheckpoints
+from fastladder.experiments.data import BatchedData
 from fastladder.experiments.errors import NonFiniteCostError, RunError
 from fastladder.experiments.experiment import Experiment
 from fastladder.experiments.files import DISK, WriteError, write
@@ -154,7 +155,7 @@ def _decisive(configuration: dict[str, Any]) -> dict[str, Any]:
 
 def train(
     task: LightningModule,
-    data: LightningDataModule,
+    data: BatchedData,
     record: RunRecord,
     folder: RunFolder,
     *,
@@ -167,7 +168,7 @@ def train(
 
     Args:
         task: what is trained. It logs "valid/cost", by which the best checkpoint is chosen.
-        data: what it is trained on.
+        data: what it is trained on. Its caveat is printed.
         record: its configuration's section "trainer" goes to `lightning.pytorch.Trainer`.
         folder: where the run is kept.
         resume: go on from the last checkpoint, to the same numbers as an unbroken run on the same machine.
@@ -213,6 +214,8 @@ def train(
     if trainer.is_global_zero:
         described = {"experiment": record.experiment, **record.configuration}
         write(folder.configuration, dump_yaml(described))
+        if data.caveat:
+            console.print(data.caveat, highlight=False, soft_wrap=True)
     try:
         with interruptible(trainer), quiet_threads():
             trainer.fit(task, data, ckpt_path=folder.last if resume else None, weights_only=True)
@@ -232,7 +235,7 @@ def train(
     return not deadline.passed
 
 
-def evaluate(task: LightningModule, data: LightningDataModule, options: dict[str, Any]) -> dict[str, float]:
+def evaluate(task: LightningModule, data: BatchedData, options: dict[str, Any]) -> dict[str, float]:
     """The task's metrics on the test sequences.
 
     Args:

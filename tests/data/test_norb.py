@@ -1,49 +1,22 @@
 """Small NORB is the first camera's images, averaged to whole numbers, and a file of anything else is refused."""
 
 import gzip
-import struct
 
 import numpy as np
 import pytest
 import torch
 
 from fastladder.data import DataError, read_norb_matrix, small_norb
+from tests.data.grey_files import CODES, NORB, categories, matrix_bytes, photographs, write_norb
 
-CODES = {"f4": 0x1E3D4C51, "f8": 0x1E3D4C53, "i4": 0x1E3D4C54, "u1": 0x1E3D4C55, "i2": 0x1E3D4C56}
 # The bytes of the vector 3, 4, 258 of whole numbers, written by hand.
 KNOWN = bytes.fromhex("544c3d1e 01000000 03000000 01000000 01000000 03000000 04000000 02010000")
-NAMES = {"train": "smallnorb-5x46789x9x18x6x2x96x96-training", "test": "smallnorb-5x01235x9x18x6x2x96x96-testing"}
-COUNTS = {"train": 4, "test": 3}
-
-
-def matrix_bytes(array):
-    """The binary matrix of an array, written independently of the reader."""
-    sizes = (*array.shape, 1, 1, 1)[: max(array.ndim, 3)]
-    header = struct.pack(f"<{2 + len(sizes)}I", CODES[array.dtype.str[1:]], array.ndim, *sizes)
-    return header + array.astype(array.dtype.newbyteorder("<")).tobytes()
-
-
-def photographs(part):
-    return np.random.default_rng(len(part)).integers(0, 256, (COUNTS[part], 2, 96, 96), dtype=np.uint8)
-
-
-def categories(part):
-    return np.random.default_rng(len(part)).permutation(5).astype(np.int32)[: COUNTS[part]]
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Small files of the official names in a folder below, the test images and training categories compressed."""
-    below = tmp_path / "norb"
-    below.mkdir()
-    for part, name in NAMES.items():
-        dat, cat = matrix_bytes(photographs(part)), matrix_bytes(categories(part))
-        if part == "train":
-            (below / f"{name}-dat.mat").write_bytes(dat)
-            (below / f"{name}-cat.mat.gz").write_bytes(gzip.compress(cat))
-        else:
-            (below / f"{name}-dat.mat.gz").write_bytes(gzip.compress(dat))
-            (below / f"{name}-cat.mat").write_bytes(cat)
+    """Small files of the official names in a folder below."""
+    write_norb(tmp_path / "norb")
     return tmp_path
 
 
@@ -133,7 +106,7 @@ def test_a_size_that_does_not_divide_96_is_refused(size, folder):
     ],
 )
 def test_files_that_do_not_fit_are_refused(kind, array, words, folder):
-    path = folder / "norb" / f"{NAMES['train']}-{kind}.mat"  # plain files are taken before compressed ones
+    path = folder / "norb" / f"{NORB['train']}-{kind}.mat"  # plain files are taken before compressed ones
     path.write_bytes(matrix_bytes(array))
     with pytest.raises(DataError, match=words) as refusal:
         small_norb(folder)
@@ -145,6 +118,6 @@ def test_files_that_do_not_fit_are_refused(kind, array, words, folder):
 def test_a_missing_file_is_named(kind, folder):
     missing = next((folder / "norb").glob(f"*testing-{kind}.mat*"))
     missing.unlink()
-    name = f"{NAMES['test']}-{kind}.mat"
+    name = f"{NORB['test']}-{kind}.mat"
     with pytest.raises(DataError, match=f"holds no {name} or {name}.gz, nor does a folder in it"):
         small_norb(folder)

@@ -3,55 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from scipy.io import savemat
 
 from fastladder.data import DataError, omniglot
-
-COUNTS = {"train": 5, "test": 3}
-
-
-def upright(part):
-    """Images (M, 28, 28) from 0 to 255, no two alike."""
-    return np.random.default_rng(len(part)).integers(0, 256, (COUNTS[part], 28, 28), dtype=np.uint8)
+from tests.data.grey_files import OMNIGLOT_WRITERS, alphabets, upright, write_omniglot
 
 
-def alphabets(part):
-    return np.random.default_rng(len(part)).permutation(50)[: COUNTS[part]]
-
-
-def published():
-    """What `chardata.mat` holds: a column goes down the first column of an image, then down the second."""
-    content = {}
-    for part, prefix in (("train", ""), ("test", "test")):
-        content[f"{prefix}data"] = np.stack([image.flatten("F") for image in upright(part) / 255], 1)
-        content[f"{prefix}target"] = np.eye(50)[:, alphabets(part)]
-    return content
-
-
-def remade():
-    """What `omniglot_28x28.npz` holds: character c is of alphabet 50 - c."""
-    content = {"alphabet_of_character": np.arange(50, dtype=np.uint8)[::-1].copy()}
-    for part in COUNTS:
-        content[f"{part}_images"] = upright(part)
-        content[f"{part}_character"] = (50 - alphabets(part)).astype(np.uint16)
-    return content
-
-
-WRITERS = {"chardata.mat": savemat, "omniglot_28x28.npz": lambda path, content: np.savez_compressed(path, **content)}
-CONTENTS = {"chardata.mat": published, "omniglot_28x28.npz": remade}
-
-
-def write(folder, name, changes=None):
-    """Writes a file of that name; a change to None leaves an array out."""
-    content = {**CONTENTS[name](), **(changes or {})}
-    folder.mkdir(exist_ok=True)
-    WRITERS[name](folder / name, {key: value for key, value in content.items() if value is not None})
-    return folder / name
-
-
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", OMNIGLOT_WRITERS)
 def test_both_files_hold_the_same(name, tmp_path, monkeypatch):
-    write(tmp_path / "omniglot", name)
+    write_omniglot(tmp_path / "omniglot", name)
     monkeypatch.setenv("FASTLADDER_DATA", str(tmp_path))
     splits = omniglot()
     for part, found in (("train", splits.train), ("test", splits.test)):
@@ -63,11 +22,11 @@ def test_both_files_hold_the_same(name, tmp_path, monkeypatch):
 
 
 def test_the_published_file_is_taken_first_and_the_other_has_a_caveat(tmp_path):
-    write(tmp_path, "omniglot_28x28.npz")
+    write_omniglot(tmp_path, "omniglot_28x28.npz")
     caveat = omniglot(tmp_path).caveat
     assert "not comparable, nat for nat, with published ones" in caveat
     assert "\n" not in caveat
-    write(tmp_path / "below", "chardata.mat")
+    write_omniglot(tmp_path / "below", "chardata.mat")
     splits = omniglot(tmp_path)
     assert (splits.train.source, splits.caveat) == ("OMNIGLOT chardata.mat train", "")
 
@@ -112,21 +71,21 @@ def test_no_omniglot(tmp_path):
     ],
 )
 def test_a_file_of_anything_else_is_refused(name, changes, words, tmp_path):
-    path = write(tmp_path, name, changes)
+    path = write_omniglot(tmp_path, name, changes)
     with pytest.raises(DataError, match=words) as refusal:
         omniglot(tmp_path)
     assert str(refusal.value).startswith(f"{path}: ")
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", OMNIGLOT_WRITERS)
 @pytest.mark.parametrize(
     "spoil",
     [lambda _: b"", lambda _: b"anything else", lambda content: content[:-200]],
     ids=["empty", "another format", "truncated"],
 )
 def test_a_damaged_file_is_refused(name, spoil, tmp_path):
-    path = write(tmp_path, name)
+    path = write_omniglot(tmp_path, name)
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(DataError, match="not a sound") as refusal:
         omniglot(tmp_path)

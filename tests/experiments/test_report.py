@@ -161,6 +161,16 @@ def test_a_comment_follows_its_table(made_up, tmp_path):
     assert report(tmp_path).endswith("|\n\nWhat we make of it.\n")
 
 
+def test_a_caveat_of_the_data_stands_once_below_its_table(made_up, tmp_path):
+    for seed, caveat in enumerate(("Some of it is missing", "", "All of it is old", "Some of it is missing")):
+        store(tmp_path, made_up, "static", seed, caveat=caveat)
+    caveats = "All of it is old.\n\nSome of it is missing."
+    assert report(tmp_path).endswith(f"|\n\n{caveats}\n")
+    assert " ".join(screen(made_up, tmp_path).split()).endswith(caveats.replace("\n\n", " "))
+    (tmp_path / made_up.name / "small" / "comment.md").write_text("What we make of it.")
+    assert report(tmp_path).endswith(f"{caveats}\n\nWhat we make of it.\n")
+
+
 def test_what_an_interrupted_write_left_is_no_result(made_up, tmp_path):
     store(tmp_path, made_up, "static", 0)
     before = report(tmp_path)
@@ -211,6 +221,7 @@ WITHOUT_PAPER = {"rtagger-shapes", "tagger-transfer", "ladder-mnist", "music-fra
 BESIDE = {
     "rladder-music": {"piano-gru", "nottingham-gru", "muse-lstm", "muse-gru", "jsb-lstm", "jsb-gru"},
     "vrae-music": {f"{music}-{name}-markov" for music in ("piano", "nottingham", "jsb") for name in ("vrae", "vosp")},
+    "ladder-vae-static": {"vae-bn-wu-3"},
     "ladder-vae-mnist": {row.name for row in find_table("ladder-vae-mnist").rows if not row.name.endswith("-5")},
 }
 
@@ -258,6 +269,30 @@ LISTED = {
     for row, system in (("mlp", "FC-MLP"), ("ladder", "FC-Ladder"), ("tagger", "FC-Tagger"), ("convnet", "ConvNet"))
     for place, few in enumerate(("", "-few"))
 }
+LADDER_VAE = {
+    ("ladder-vae-finetuning", f"{row}-{kind}", "log_likelihood"): (
+        system,
+        "MNIST",
+        "LL_5000: none,annLR,MC10,IW10,MC10IW10",
+        place,
+    )
+    for row, system in (("vae", "VAE5+BN+WU"), ("ladder", "LVAE5+BN+WU"))
+    for place, kind in enumerate(("none", "mc1-iw1", "mc10-iw1", "mc1-iw10", "mc10-iw10"))
+} | {
+    (f"ladder-vae-{data.lower()}", f"{row}-{least + place}", "log_likelihood"): (
+        system,
+        data,
+        f"LL L={least}..5",
+        place,
+    )
+    for data in ("OMNIGLOT", "NORB")
+    for least, systems in (
+        (1, {"vae": "VAE", "vae-bn": "VAE+BN", "vae-bn-wu": "VAE+BN+WU"}),
+        (2, {"ladder": "LVAE+BN+WU"}),
+    )
+    for row, system in systems.items()
+    for place in range(6 - least)
+}
 
 
 def test_the_papers_numbers_are_those_of_the_collection():
@@ -272,7 +307,9 @@ def test_the_papers_numbers_are_those_of_the_collection():
     for (table, row), target in TARGETS.items():
         assert paper_numbers(table)[row] == targets[target], (table, row)
     entries = {(each["system"], each["dataset"], each["metric"]): each for each in yaml.safe_load(found[0].read_text())}
-    for (table, row, score), (*key, place) in LISTED.items():
+    for (table, row, score), (*key, place) in (LISTED | LADDER_VAE).items():
         entry = entries[tuple(key)]
-        values = (entry["value"], entry["std"]) if place is None else (entry["value"][place], entry["std"][place])
-        assert paper_numbers(table)[row][score] == values, (table, row, score)
+        value, deviation = (
+            each if place is None or each is None else each[place] for each in (entry["value"], entry["std"])
+        )
+        assert paper_numbers(table)[row][score] == (value, deviation), (table, row, score)

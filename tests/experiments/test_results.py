@@ -44,6 +44,14 @@ def test_a_result_is_read_as_it_was_written(path, tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["full-3.json"]
 
 
+def test_a_result_from_before_there_were_caveats_has_none(path):
+    write_result(path, RESULT)
+    content = json.loads(path.read_text())
+    del content["caveat"]
+    path.write_text(json.dumps(content))
+    assert read_result(path) == RESULT
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"{", b"[]", b"3", b'{"table": "tiny"}', b"\xff\xfe", json.dumps({"extra": 1, **vars(RESULT)}).encode()],

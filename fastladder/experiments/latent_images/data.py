@@ -1,4 +1,4 @@
-"""Grey images to learn a likelihood from: where they come from, and how they become binary."""
+"""Grey images to learn a likelihood from: where they come from, and how they become binary or continuous."""
 
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -48,8 +48,9 @@ class LatentImagesData(BatchedData):
     Args:
         source: "bundled", digits of scikit-learn; or "mnist", "omniglot" or "norb", from files of the user's.
         binary: how pixels become 0 or 1: "anew", those to learn from are drawn in every epoch, with the pixel's value
-            as the probability of a 1; "once", they are drawn once; "no", they stay as they are. Those of the test set
-            are drawn once.
+            as the probability of a 1; "once", they are drawn once; "no", they stay grey, and whole numbers, as NORB
+            has them, become continuous, see `dequantised`, by noise that is drawn anew in every epoch. Whatever is
+            drawn for the test set is drawn once.
         batch_size: images in a batch, over all processes.
         folder: where the files lie; None looks at FASTLADDER_DATA.
         download: fetch MNIST into that folder if it is not there.
@@ -69,6 +70,7 @@ class LatentImagesData(BatchedData):
         if download and source != "mnist":
             raise ValueError(f"download: got True, and there is no address of {source!r}, only of 'mnist'")
         self.splits = read_images(source, folder, download)
+        self.caveat = self.splits.caveat
         if not 1 <= batch_size <= len(self.splits.train):
             raise ValueError(f"batch_size: got {batch_size}, needs 1 to {len(self.splits.train)}, the training set")
         self.binary, self.batch_size, self.seed = binary, batch_size, seed
@@ -78,7 +80,7 @@ class LatentImagesData(BatchedData):
 
     def train_dataloader(self) -> DataLoader[ImageBatch]:
         """One epoch: all training images once, its last batch left out if it would be smaller."""
-        draw = mixed(self.seed, self.epoch if self.binary == "anew" else 0, 1)
+        draw = mixed(self.seed, 0 if self.binary == "once" else self.epoch, 1)
         train = self._dataset(self.splits.train, draw)
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(mixed(self.seed, self.epoch)))
         whole = len(order) - len(order) % self.batch_size
@@ -96,10 +98,27 @@ class LatentImagesData(BatchedData):
         return {"train": self.splits.train.fingerprint(), "valid": test, "test": test}
 
     def _dataset(self, part: GreyImages, seed: int) -> LikelihoodDataset:
-        images = part.images.float() / (255 if part.images.dtype == torch.uint8 else 1)
+        images, generator = part.images, torch.Generator().manual_seed(seed)
+        whole = images.dtype == torch.uint8
         if self.binary != "no":
-            images = torch.bernoulli(images, generator=torch.Generator().manual_seed(seed))
+            images = torch.bernoulli(images / 255 if whole else images, generator=generator)
+        elif whole:
+            images = dequantised(images, int(self.splits.train.images.max()), generator)
         return LikelihoodDataset(images, part.labels, self.data_device)
+
+
+def dequantised(images: Tensor, greatest: int, generator: torch.Generator) -> Tensor:
+    """Whole numbers with uniform noise from 0 to 1 on them, divided by the greatest that they then can be, float32.
+
+    So were images of NORB made continuous for the likelihoods of Ladder Variational Autoencoders (Table 3), which are
+    densities of what results.
+
+    Args:
+        images: uint8.
+        greatest: of those to learn from.
+        generator: of the noise.
+    """
+    return (images + torch.rand(images.shape, generator=generator)) / (greatest + 1)
 
 
 def read_images(source: Source, folder: str | Path | None, download: bool) -> GreySplits:

@@ -35,8 +35,9 @@ KINDS = {"ladder": "Ladder VAE", "hierarchical": "VAE"}
 
 
 def label_of(configuration: Configuration) -> str:
-    """What a system is called, as in the paper: "VAE, batch norm, warm-up"."""
-    model = {"network": "ladder", "norm": "batch", "warm_up": 0, **configuration["model"]}
+    """What a system is called, as in the paper: "VAE, batch norm, warm-up"; warm-up is of its first training."""
+    first = configuration.get("first_training") or configuration
+    model = {"network": "ladder", "norm": "batch", "warm_up": 0, **first["model"]}
     parts = {"batch norm": model["norm"] == "batch", "warm-up": model["warm_up"] > 0}
     return ", ".join([KINDS[model["network"]], *(part for part, has in parts.items() if has)])
 

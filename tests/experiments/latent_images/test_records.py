@@ -20,7 +20,7 @@ from fastladder.experiments.latent_images.figures import (
 )
 from fastladder.experiments.latent_images.metrics import UNITS
 from fastladder.experiments.latent_images.records import bounds, label_of, likelihoods, read_runs, units
-from fastladder.experiments.latent_images.tables import MNIST, SYSTEMS
+from fastladder.experiments.latent_images.tables import FINE_TUNING, MNIST, SYSTEMS
 from tests.experiments.test_report import store
 
 
@@ -39,7 +39,14 @@ def from_before(runs, tmp_path):
 @pytest.mark.parametrize("row", MNIST.rows, ids=lambda row: row.name)
 def test_a_run_is_called_as_the_table_calls_its_system(row):
     for scale in MNIST.scales:
-        assert label_of(MNIST.configuration(row, scale, 0)) == SYSTEMS[row.name.rpartition("-")[0]]
+        assert label_of(MNIST.configuration(row, scale, 0)) == SYSTEMS[row.name.rpartition("-")[0]][0]
+
+
+@pytest.mark.parametrize("row", FINE_TUNING.rows, ids=lambda row: row.name)
+def test_a_run_that_is_fine_tuned_is_called_as_the_one_before(row):
+    system = "ladder" if row.name.startswith("ladder") else "vae-bn-wu"
+    for scale in FINE_TUNING.scales:
+        assert label_of(FINE_TUNING.configuration(row, scale, 0)) == SYSTEMS[system][0]
 
 
 def test_runs_with_one_label_are_told_apart_by_their_paths(runs):

@@ -1,10 +1,13 @@
 """Which rows and seeds `fastladder reproduce` trains, and which options it refuses."""
 
+from dataclasses import replace
+
 import pytest
 
 from fastladder.experiments.registry import TABLES
 from fastladder.experiments.reproduce import make_parser
 from tests.experiments.command import Command
+from tests.experiments.reproduce import tiny
 from tests.experiments.reproduce.tiny import asked, refusal
 
 
@@ -25,6 +28,15 @@ def test_rows_are_chosen_and_only_missing_seeds_are_trained(reproduce, pretended
         in reproduce.report.read_text()
     )
     assert "1.50 ± 0.71" in capsys.readouterr().out
+
+
+def test_a_row_that_goes_on_from_another_is_told_where_its_run_is_kept(reproduce, pretended, monkeypatch):
+    rows = (tiny.TINY.row("full"), replace(tiny.TINY.row("encoder"), after=("other", "first")))
+    monkeypatch.setattr(tiny, "TINY", replace(tiny.TINY, rows=rows))
+    assert reproduce("--seeds=2") == 0
+    other = reproduce.runs / "other" / "small"
+    assert [attempt.before for attempt in pretended] == [None, other / "first-0", None, other / "first-1"]
+    assert asked(pretended) == [("full-0", 0), ("encoder-0", 0), ("full-1", 1), ("encoder-1", 1)]
 
 
 @pytest.mark.parametrize(
