@@ -22,13 +22,17 @@ from fastladder.data.moving import (
 from fastladder.data.moving_groups import MOVING_MNIST, MOVING_SMALL, GroupedMovingDigits, MovingGroups, overlay
 from fastladder.data.norb import read_norb_matrix, small_norb
 from fastladder.data.omniglot import omniglot
+from fastladder.data.photographed_textures import brodatz, scikit_image_textures
 from fastladder.data.piano_rolls import KEYS, LOWEST, PianoRolls, PianoRollSplits
 from fastladder.data.polymusic import polymusic, read_polymusic
+from fastladder.data.procedural_textures import procedural_textures
 from fastladder.data.roll_chunks import RollBatch, RollChunks
 from fastladder.data.shapes import INVERTED, SQUARE, TRIANGLE, draw_shapes, shapes
 from fastladder.data.sound import synthesize, write_wav
 from fastladder.data.strokes import enlarged, thickened
+from fastladder.data.texture_images import Textures, standardised
 from fastladder.data.textures import texture_bank, texture_splits, textured_digits
+from fastladder.data.thick_digits import TexturedThickDigits
 from fastladder.data.tunes import made_up_tunes
 
 __all__ = [
@@ -62,7 +66,10 @@ __all__ = [
     "RollBatch",
     "RollChunks",
     "Splits",
+    "TexturedThickDigits",
+    "Textures",
     "balanced_draw",
+    "brodatz",
     "bundled_digits",
     "chorales",
     "coverage",
@@ -76,15 +83,18 @@ __all__ = [
     "optimal_reconstruction",
     "overlay",
     "polymusic",
+    "procedural_textures",
     "read_idx",
     "read_midi",
     "read_midi_folder",
     "read_norb_matrix",
     "read_polymusic",
     "render",
+    "scikit_image_textures",
     "shapes",
     "small_norb",
     "split_digits",
+    "standardised",
     "synthesize",
     "texture_bank",
     "texture_splits",
