@@ -17,7 +17,8 @@ class DrawnDataset(Dataset[Item], ABC):
     """Items that are drawn a whole batch at once, from a few numbers each that the seed decides.
 
     These numbers are drawn on the CPU, so that they are the same whatever the device. Works with
-    `torch.utils.data.DataLoader` as it stands, and `dataset[indices]` is a batch without one.
+    `torch.utils.data.DataLoader` as it stands, and `dataset[indices]` is a batch without one. A subclass first sets
+    what its `decide` reads, then calls this constructor.
 
     Args:
         count: the number of items, 1 or more.
