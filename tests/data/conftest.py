@@ -79,6 +79,12 @@ def omniglot_folder():
     return folder_of("omniglot", "chardata.mat", "omniglot_28x28.npz")
 
 
+@pytest.fixture(scope="session")
+def brodatz_folder():
+    """The folder with the real file of Brodatz plates, or a skip that says where it was looked for."""
+    return folder_of("brodatz", "brodatz_320x320.npz")
+
+
 def folder_of(data, *files):
     named = os.environ.get("FASTLADDER_TEST_DATA")
     if named:

@@ -5,8 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from fastladder.experiments.grouping.metrics import adjusted_mutual_information
-from fastladder.experiments.images import GroupedBatch
+from fastladder.data import GroupedBatch
+from fastladder.experiments.grouping.metrics import adjusted_mutual_information, mean_score
 from fastladder.experiments.seeding import TEST_SEED, VALID_SEED
 from fastladder.experiments.task import Task
 from fastladder.models import RTagger, Tagger
@@ -83,5 +83,4 @@ class GroupingTask(Task):
     def _agreement(self, batch: GroupedBatch, generator: torch.Generator, **options: int) -> list[Tensor]:
         """The adjusted mutual information of every iteration, over images of which any pixel is scored."""
         masks = self.network(batch.image, generator=generator, corrupt=False, **options).masks
-        scored = (batch.groups > 0).flatten(1).any(1)
-        return [adjusted_mutual_information(mask[scored], batch.groups[scored]).mean() for mask in masks]
+        return [mean_score(adjusted_mutual_information, mask, batch.groups) for mask in masks]
