@@ -1,10 +1,11 @@
 """Data: grey images, digits and what is made of them, shapes, and music. Imports neither models nor operators."""
 
+from fastladder.data.bouncing import render
 from fastladder.data.chorales import chorales
 from fastladder.data.dataset import UNLABELLED, MovingDigitSequence, OccludedMovingDigits, OptimalReconstructions
 from fastladder.data.digits import Digits, Splits, balanced_draw, bundled_digits, split_digits
 from fastladder.data.grey_images import GreyImages, GreySplits
-from fastladder.data.grouped import GroupedImages, GroupedSplits
+from fastladder.data.grouped import GroupedBatch, GroupedImages, GroupedSequence, GroupedSplits
 from fastladder.data.idx import DataError, read_idx
 from fastladder.data.midi import read_midi, read_midi_folder, write_midi
 from fastladder.data.mnist_files import mnist, mnist_splits
@@ -16,9 +17,9 @@ from fastladder.data.moving import (
     coverage,
     occlude,
     optimal_reconstruction,
-    render,
     trajectories,
 )
+from fastladder.data.moving_groups import MOVING_MNIST, MOVING_SMALL, GroupedMovingDigits, MovingGroups, overlay
 from fastladder.data.norb import read_norb_matrix, small_norb
 from fastladder.data.omniglot import omniglot
 from fastladder.data.piano_rolls import KEYS, LOWEST, PianoRolls, PianoRollSplits
@@ -26,13 +27,16 @@ from fastladder.data.polymusic import polymusic, read_polymusic
 from fastladder.data.roll_chunks import RollBatch, RollChunks
 from fastladder.data.shapes import INVERTED, SQUARE, TRIANGLE, draw_shapes, shapes
 from fastladder.data.sound import synthesize, write_wav
-from fastladder.data.textures import enlarged, texture_bank, texture_splits, textured_digits
+from fastladder.data.strokes import enlarged, thickened
+from fastladder.data.textures import texture_bank, texture_splits, textured_digits
 from fastladder.data.tunes import made_up_tunes
 
 __all__ = [
     "INVERTED",
     "KEYS",
     "LOWEST",
+    "MOVING_MNIST",
+    "MOVING_SMALL",
     "PAPER",
     "SMALL",
     "SQUARE",
@@ -43,10 +47,14 @@ __all__ = [
     "Digits",
     "GreyImages",
     "GreySplits",
+    "GroupedBatch",
     "GroupedImages",
+    "GroupedMovingDigits",
+    "GroupedSequence",
     "GroupedSplits",
     "MovingDigitSequence",
     "MovingDigits",
+    "MovingGroups",
     "OccludedMovingDigits",
     "OptimalReconstructions",
     "PianoRollSplits",
@@ -66,6 +74,7 @@ __all__ = [
     "occlude",
     "omniglot",
     "optimal_reconstruction",
+    "overlay",
     "polymusic",
     "read_idx",
     "read_midi",
@@ -80,6 +89,7 @@ __all__ = [
     "texture_bank",
     "texture_splits",
     "textured_digits",
+    "thickened",
     "trajectories",
     "write_midi",
     "write_wav",

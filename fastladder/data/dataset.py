@@ -1,15 +1,13 @@
 """Occluded moving digits as a dataset: one sequence for every digit."""
 
 import hashlib
-from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from fastladder.data.digits import Digits
+from fastladder.data.drawn import DrawnDataset, Index
 from fastladder.data.moving import PAPER, MovingDigits, occlude, optimal_reconstruction, render, trajectories
 
 UNLABELLED = -100
@@ -32,12 +30,11 @@ class MovingDigitSequence(NamedTuple):
     position: Tensor
 
 
-class OccludedMovingDigits(Dataset[MovingDigitSequence]):
+class OccludedMovingDigits(DrawnDataset[MovingDigitSequence]):
     """One occluded moving sequence for every digit; item i shows digit i.
 
     Where digits move is drawn once from the seed and is the same on every device. Frames are drawn when they are asked
-    for, a whole batch at once, so 50,000 sequences take the memory of 50,000 digits. Works with
-    `torch.utils.data.DataLoader` as it stands, and `dataset[indices]` is a batch without one.
+    for, see `fastladder.data.drawn.DrawnDataset`, so 50,000 sequences take the memory of 50,000 digits.
 
     Args:
         digits: the images, of height and width `config.digit_size`.
@@ -56,50 +53,27 @@ class OccludedMovingDigits(Dataset[MovingDigitSequence]):
         labelled: Tensor | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        size = config.digit_size
-        if digits.images.shape[1:] != (size, size):
-            shape = tuple(digits.images.shape)
-            raise ValueError(f"digits: got images of shape {shape}, needs (M, {size}, {size}) by config.digit_size")
-        if seed < 0:
-            raise ValueError(f"seed: got {seed}, needs 0 or more")
+        config.check_digits(digits.images)
         if labelled is not None and (labelled.shape != digits.labels.shape or labelled.dtype != torch.bool):
             shape = tuple(labelled.shape)
             raise ValueError(f"labelled: got {labelled.dtype} of shape {shape}, needs bool, one for each digit")
         self.digits = digits
         self.config = config
-        self.seed = seed
         self.images = digits.images.to(device)
         self.labels = digits.labels.to(device)
         if labelled is not None:
             self.labels = self.labels.where(labelled.to(device), UNLABELLED)
-        self.resample(0)
+        super().__init__(len(digits), seed)
 
-    def resample(self, epoch: int) -> None:
-        """Draws new trajectories for all digits. They depend on seed and epoch alone, so a resumed run sees the same.
+    def decide(self, generator: torch.Generator) -> None:
+        """Draws new trajectories for all digits."""
+        self.positions = trajectories(len(self), self.config, generator).to(self.images.device)
 
-        A new dataset is at epoch 0. Workers of a DataLoader that outlive an epoch (persistent_workers) do not see it.
-        """
-        # SeedSequence mixes the two numbers, so that (0, 1) and (1, 0) differ and near seeds are unrelated.
-        (mixed,) = np.random.SeedSequence((self.seed, epoch)).generate_state(1)
-        generator = torch.Generator().manual_seed(int(mixed))
-        self.positions = trajectories(len(self.images), self.config, generator).to(self.images.device)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int | Sequence[int] | slice | Tensor) -> MovingDigitSequence:
-        """The sequence of one digit, or of several as one batch."""
-        if isinstance(index, (int, np.integer)):
-            if not -len(self) <= index < len(self):
-                raise IndexError(f"index: got {index}, needs {-len(self)} to {len(self) - 1}")
-            return MovingDigitSequence(*(field[0] for field in self[[index]]))
+    def batch(self, index: Index) -> MovingDigitSequence:
+        """The sequences of several digits."""
         positions = self.positions[index]
         clean = render(self.images[index], positions, self.config)
         return MovingDigitSequence(occlude(clean, self.config), clean, self.labels[index], positions)
-
-    def __getitems__(self, indices: list[int]) -> list[MovingDigitSequence]:
-        """What a DataLoader asks for: the frames are made in one go, then handed over one by one."""
-        return [MovingDigitSequence(*fields) for fields in zip(*self[indices], strict=True)]
 
     def fingerprint(self) -> str:
         """The sha256 of digits, labels, configuration and seed in hex: with the epoch it decides every frame."""
@@ -114,10 +88,8 @@ class OptimalReconstructions(OccludedMovingDigits):
     reconstruction as the only frame.
     """
 
-    def __getitem__(self, index: int | Sequence[int] | slice | Tensor) -> MovingDigitSequence:
-        """The reconstruction of one digit, or of several as one batch."""
-        sequence = super().__getitem__(index)
-        if isinstance(index, (int, np.integer)):
-            return sequence  # made of a batch of one, below
+    def batch(self, index: Index) -> MovingDigitSequence:
+        """The reconstructions of several digits."""
+        sequence = super().batch(index)
         known = optimal_reconstruction(self.images[index], sequence.position, self.config)
         return sequence._replace(observed=known[:, None])

@@ -1,4 +1,4 @@
-"""Images with the group that every pixel belongs to, which grouping is scored by and never shown."""
+"""Images and sequences with the group that every pixel belongs to, which grouping is scored by and never shown."""
 
 import hashlib
 from dataclasses import dataclass
@@ -69,6 +69,34 @@ class GroupedSplits(NamedTuple):
     train: GroupedImages
     valid: GroupedImages
     test: GroupedImages
+
+
+class GroupedBatch(NamedTuple):
+    """N images, or without the leading axis one.
+
+    Attributes:
+        image: (N, H, W) float32 in [0, 1]: the input, and without noise the target.
+        groups: (N, H, W) uint8, the true group of every pixel, 0 where it is not scored. No model is shown it.
+        label: (N, L) int64, the digits of an image, or None.
+    """
+
+    image: Tensor
+    groups: Tensor
+    label: Tensor | None
+
+
+class GroupedSequence(NamedTuple):
+    """One sequence, or with a leading batch axis several. T frames of size H x W.
+
+    Attributes:
+        frames: (T, H, W) float32 in [0, 1].
+        groups: (T, H, W) uint8, the true group of every pixel, counted from 1; 0 where it is not scored.
+        label: (L,) int64, the digits.
+    """
+
+    frames: Tensor
+    groups: Tensor
+    label: Tensor
 
 
 def check_sizes(sizes: tuple[int, int, int]) -> None:

@@ -1,7 +1,7 @@
 """Occluded moving digits: the generator of Recurrent Ladder Networks, section 4.1.
 
 A digit moves over a frame at a constant velocity, bouncing off its edges, behind bars that hide whole rows and columns.
-Positions are (row, column) of the digit's upper left corner. Background and occluders are 0, ink is up to 1.
+Background and occluders are 0, ink is up to 1.
 """
 
 from dataclasses import dataclass
@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fastladder.data.bouncing import Frames, bounce, check_placed, pixels, render
+
 # (rows, columns) per frame: the knight's moves, so that no digit moves along an axis or a diagonal.
 VELOCITIES = ((1, 2), (1, -2), (-1, 2), (-1, -2), (2, 1), (2, -1), (-2, 1), (-2, -1))
 
 
 @dataclass(frozen=True)
-class MovingDigits:
+class MovingDigits(Frames):
     """How digits move and what hides them. All sizes are in pixels.
 
     Attributes:
@@ -32,21 +34,12 @@ class MovingDigits:
     bar_starts: tuple[int, ...] = (8, 20)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.digit_size < self.frame_size:
-            needed = f"1 to {self.frame_size - 1}, less than frame_size"
-            raise ValueError(f"digit_size: got {self.digit_size}, needs {needed}")
-        if self.frames < 1:
-            raise ValueError(f"frames: got {self.frames}, needs 1 or more")
+        super().__post_init__()
         if self.bar_width < 1:
             raise ValueError(f"bar_width: got {self.bar_width}, needs 1 or more (for no bars, bar_starts is empty)")
         last = self.frame_size - self.bar_width
         if not all(0 <= start <= last for start in self.bar_starts):
             raise ValueError(f"bar_starts: got {self.bar_starts}, needs 0 to {last}, so that bars lie in the frame")
-
-    @property
-    def margin(self) -> int:
-        """The largest row and column of a position: a digit there touches the far edge."""
-        return self.frame_size - self.digit_size
 
     def visible(self, device: torch.device | str = "cpu") -> Tensor:
         """(frame_size, frame_size) bool: the pixels that no bar hides."""
@@ -66,8 +59,7 @@ SMALL = MovingDigits(frame_size=20, digit_size=8, bar_width=2, bar_starts=(5, 13
 def trajectories(count: int, config: MovingDigits, generator: torch.Generator) -> Tensor:
     """Draws where digits are, on the generator's device.
 
-    The start is uniform over all places inside the frame, the velocity over the eight of `VELOCITIES`. At an edge the
-    motion is mirrored, p' = -p or p' = 2 margin - p, and that component of the velocity changes its sign.
+    The start is uniform over all places inside the frame, the velocity over the eight of `VELOCITIES`.
 
     Args:
         count: the number of sequences, N.
@@ -78,32 +70,9 @@ def trajectories(count: int, config: MovingDigits, generator: torch.Generator) -
         (N, frames, 2) int64, row and column, each from 0 to `config.margin`.
     """
     device = generator.device
-    margin = config.margin
-    start = torch.randint(margin + 1, (count, 1, 2), generator=generator, device=device)
+    start = torch.randint(config.margin + 1, (count, 2), generator=generator, device=device)
     which = torch.randint(len(VELOCITIES), (count,), generator=generator, device=device)
-    velocity = torch.tensor(VELOCITIES, device=device)[which][:, None]
-    time = torch.arange(config.frames, device=device)[:, None]
-    # Motion between two mirrors is motion along a circle of twice the margin, folded in half.
-    unfolded = (start + time * velocity) % (2 * margin)
-    return margin - (margin - unfolded).abs()
-
-
-def render(images: Tensor, positions: Tensor, config: MovingDigits) -> Tensor:
-    """Draws the digits into otherwise empty frames, with no occluders.
-
-    Args:
-        images: (N, digit_size, digit_size).
-        positions: (N, T, 2), on the images' device.
-        config: the sizes.
-
-    Returns:
-        (N, T, 1, frame_size, frame_size) in the images' dtype.
-    """
-    _check(images, positions, config)
-    count, frames = positions.shape[:2]
-    empty = images.new_zeros(count, frames, config.frame_size**2)
-    ink = images.flatten(1)[:, None].expand(-1, frames, -1)
-    return empty.scatter_(2, _pixels(positions, config), ink).unflatten(2, (1, config.frame_size, config.frame_size))
+    return bounce(start, torch.tensor(VELOCITIES, device=device)[which], config)
 
 
 def occlude(frames: Tensor, config: MovingDigits) -> Tensor:
@@ -127,7 +96,7 @@ def optimal_reconstruction(images: Tensor, positions: Tensor, config: MovingDigi
     Returns:
         (N, 1, frame_size, frame_size) in the images' dtype.
     """
-    _check(images, positions, config)
+    check_placed(images, positions, config)
     known = _seen(positions, config)[:, -1].unflatten(1, images.shape[1:])
     return render(images * known, positions[:, -1:], config)[:, 0]
 
@@ -139,28 +108,5 @@ def coverage(positions: Tensor, config: MovingDigits) -> Tensor:
 
 def _seen(positions: Tensor, config: MovingDigits) -> Tensor:
     """(N, T, digit_size ** 2) bool: the pixels of the digit visible in that frame or an earlier one."""
-    visible = config.visible(positions.device).flatten()[_pixels(positions, config)]
+    visible = config.visible(positions.device).flatten()[pixels(positions, config)]
     return visible.cummax(1).values
-
-
-def _pixels(positions: Tensor, config: MovingDigits) -> Tensor:
-    """(N, T, digit_size ** 2) int64: where in a flattened frame each pixel of the digit lies."""
-    along = torch.arange(config.digit_size, device=positions.device)
-    within = (along[:, None] * config.frame_size + along).flatten()
-    corner = positions[..., 0] * config.frame_size + positions[..., 1]
-    return corner[..., None] + within
-
-
-def _check(images: Tensor, positions: Tensor, config: MovingDigits) -> None:
-    size = config.digit_size
-    if images.dim() != 3 or images.shape[1:] != (size, size):
-        raise ValueError(f"images: got shape {tuple(images.shape)}, needs (N, {size}, {size})")
-    if positions.dim() != 3 or positions.shape[0] != len(images) or positions.shape[2] != 2:
-        raise ValueError(f"positions: got shape {tuple(positions.shape)}, needs ({len(images)}, T, 2)")
-    if positions.device != images.device:
-        raise ValueError(f"positions: got device {positions.device}, needs {images.device} like images")
-    # Elsewhere than on the CPU the look at the values would wait for the device.
-    if positions.device.type == "cpu" and positions.numel():
-        low, high = positions.aminmax()
-        if low < 0 or high > config.margin:
-            raise ValueError(f"positions: got values from {low} to {high}, needs 0 to {config.margin}")

@@ -6,11 +6,12 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate, pad
+from torch.nn.functional import pad
 
 from fastladder.data.digits import Digits, bundled_digits, split_digits
 from fastladder.data.grouped import GroupedImages, GroupedSplits, check_sizes
 from fastladder.data.mnist_files import mnist_splits
+from fastladder.data.strokes import MARGIN, enlarged
 
 TEXTURE_SIZE = 38  # height and width of a texture
 FREQUENCIES = tuple(
@@ -19,8 +20,7 @@ FREQUENCIES = tuple(
 """The 20 textures: cycles per 38 pixels, down the rows and across the columns. 32 and 37 are also -6 and -1."""
 
 PHASE_SEED = 546_298  # that of the paper's program, and like there the same textures for all splits
-SHIFT = 2  # pixels by which each of two digits is moved
-CONTRAST = 5  # of digits that are enlarged
+SHIFT = MARGIN  # pixels by which each of two digits is moved
 SCORED = 0.9  # a pixel belongs to a layer that has more than this share of it
 CHUNK = 1000  # images made at once
 
@@ -110,18 +110,6 @@ def textured_digits(digits: Digits, count: int, objects: int, *, seed: int) -> G
         groups[part] = torch.where(share > SCORED, layer + 1, 0)
     name = {1: "one textured digit", 2: "two textured digits"}[objects]
     return GroupedImages(images, groups, digits.labels[shown], f"{name} of {digits.source}")
-
-
-def enlarged(digits: Digits) -> Digits:
-    """The digits at twice the height and width, with two empty pixels all around: 8 x 8 becomes 20 x 20.
-
-    Interpolated linearly, and with five times the contrast around 1/2: ink is all or nothing but at the edge of a
-    stroke, as in MNIST, where half of the pixels of a small digit are in between, and cannot be given to one group. The
-    margin is as wide as two textured digits are moved, so that none of their ink is lost.
-    """
-    images = interpolate(digits.images[:, None], scale_factor=2, mode="bilinear")[:, 0]
-    images = (CONTRAST * (images - 0.5) + 0.5).clamp(0, 1)
-    return Digits(pad(images, (SHIFT,) * 4), digits.labels, f"{digits.source}, enlarged")
 
 
 def texture_splits(

@@ -1,30 +1,14 @@
 """Batches of images, with the group of every pixel and the labels, where there are any."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from fastladder.data import GroupedImages, GroupedSplits
+from fastladder.data import GroupedBatch, GroupedImages, GroupedSplits
 from fastladder.experiments.data import BatchedData
 from fastladder.experiments.seeding import mixed
 
 TEST_BATCH = 1000  # the paper's code has batches of so many, whose statistics batch normalisation takes
-
-
-class GroupedBatch(NamedTuple):
-    """N images.
-
-    Attributes:
-        image: (N, H, W) float32 in [0, 1]: the input, and without noise the target.
-        groups: (N, H, W) uint8, the true group of every pixel, 0 where it is not scored. No model is shown it.
-        label: (N, L) int64, the digits of an image, or None.
-    """
-
-    image: Tensor
-    groups: Tensor
-    label: Tensor | None
 
 
 class GroupedDataset(Dataset[GroupedBatch]):

@@ -189,29 +189,6 @@ def test_digits_as_large_as_a_texture_show_all_of_it(record):
     assert all(any(torch.equal(piece, texture) for texture in bank) for piece in textures.flatten(0, 1))
 
 
-def test_enlarged():
-    digits = bundled_digits().subset(slice(5))
-    large = enlarged(digits)
-    assert large.images.shape == (5, 20, 20)
-    assert torch.equal(large.labels, digits.labels)
-    assert large.images.count_nonzero() == large.images[:, 2:18, 2:18].count_nonzero()
-    padded = torch.nn.functional.pad(digits.images[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
-    for i in range(16):
-        for j in range(16):
-            # A quarter of a pixel above or below the middle of its own, and left or right of it.
-            row, other_row = i // 2 + 1, i // 2 + (2 if i % 2 else 0)
-            column, other_column = j // 2 + 1, j // 2 + (2 if j % 2 else 0)
-            near = 0.75 * padded[:, row, column] + 0.25 * padded[:, row, other_column]
-            far = 0.75 * padded[:, other_row, column] + 0.25 * padded[:, other_row, other_column]
-            expected = (5 * (0.75 * near + 0.25 * far - 0.5) + 0.5).clamp(0, 1)
-            torch.testing.assert_close(large.images[:, 2 + i, 2 + j], expected)
-
-
-def test_most_pixels_of_an_enlarged_digit_belong_to_it_or_not_at_all():
-    images = enlarged(bundled_digits()).images
-    assert ((images > 0.1) & (images < 0.9)).float().mean() < 0.4 * (images > 0.9).float().mean()
-
-
 @pytest.mark.parametrize("objects", [1, 2])
 def test_bundled_splits(record, objects):
     sizes = (1300, 200, 400)  # more than there are digits, so that every digit is shown

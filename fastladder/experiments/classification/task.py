@@ -5,10 +5,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from fastladder.data import GroupedBatch
 from fastladder.experiments.classification.classifiers import Classifier
 from fastladder.experiments.classification.data import LabelledBatch, LabelledData
 from fastladder.experiments.classification.metrics import classification_error, cross_entropy
-from fastladder.experiments.images import GroupedBatch
 from fastladder.experiments.seeding import TEST_SEED, VALID_SEED, mixed
 from fastladder.experiments.task import Task
 

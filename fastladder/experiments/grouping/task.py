@@ -5,8 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from fastladder.data import GroupedBatch
 from fastladder.experiments.grouping.metrics import adjusted_mutual_information
-from fastladder.experiments.images import GroupedBatch
 from fastladder.experiments.seeding import TEST_SEED, VALID_SEED
 from fastladder.experiments.task import Task
 from fastladder.models import RTagger, Tagger
