@@ -123,7 +123,7 @@ def plot_clips(shown: Sequence[Clip], path: Path) -> None:
         columns = [clip.column(t) for t in range(count)]
         draw(axis, list(zip(*columns, strict=True)), ROWS, size)
         axis.axvline(clip.seen * size, color="black")
-        axis.text(-0.07, 0.5, f"AMI {clip.score:.2f}", rotation=90, va="center", transform=axis.transAxes)
+        axis.set_ylabel(f"AMI {clip.score:.2f}")
         if clip is shown[0]:
             axis.set_xticks([(t + 0.5) * size for t in range(count)], [f"{t + 1}" for t in range(count)])
             axis.tick_params(labeltop=True, labelbottom=False)
@@ -145,8 +145,8 @@ def animate_clips(shown: Sequence[Clip], path: Path) -> None:
         figure = Figure(figsize=(len(shown) + 1.5, 2.5), dpi=100, layout="constrained")
         axis = figure.subplots()
         draw(axis, [[column[0] for column in columns], [column[2] for column in columns]], ("frame", "predicted"), size)
-        seen = t < shown[0].seen
-        axis.set_title(f"frame {t + 1}, " + ("predicted from those before" if seen else "and no more are shown"))
+        from_what = "predicted from those before" if t < shown[0].seen else "the network goes on by itself"
+        axis.set_title(f"frame {t + 1}: {from_what}")
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]))
