@@ -37,6 +37,7 @@ EXPERIMENTS = {
     "shapes": Place(f"{HERE}.shapes.experiment", "SHAPES"),
     "textured_digits": Place(f"{HERE}.textured_digits.experiment", "TEXTURED_DIGITS"),
     "textured_digits_grouping": Place(f"{HERE}.textured_digits.experiment", "TEXTURED_GROUPING"),
+    "moving_digits": Place(f"{HERE}.moving_digits.experiment", "MOTION"),
     "music": Place(f"{HERE}.music.experiment", "MUSIC"),
     "latent_images": Place(f"{HERE}.latent_images.experiment", "LATENT_IMAGES"),
 }
@@ -59,6 +60,7 @@ TABLES = {
     "tagger-table2-textures2": Place(f"{HERE}.textured_digits.tables", "TEXTURES2"),
     "tagger-transfer": Place(f"{HERE}.shapes.tables", "TRANSFER"),
     "rtagger-shapes": Place(f"{HERE}.shapes.tables", "RTAGGER"),
+    "rtagger-motion": Place(f"{HERE}.moving_digits.tables", "MOTION_TABLE"),
 }
 
 FIGURES = {
@@ -76,6 +78,10 @@ FIGURES = {
     "rtagger-shapes": Drawing(
         "Groups of shapes that a recurrent Tagger finds, by iteration",
         Place(f"{HERE}.shapes.figures", "rtagger_command"),
+    ),
+    "rtagger-figure7": Drawing(
+        "Moving digits in groups, predicted and gone on with (Recurrent Ladder Networks, Fig. 7)",
+        Place(f"{HERE}.moving_digits.figures", "figure7_command"),
     ),
     "tagger-figure5": Drawing(
         "Groups of textured digits, by iteration (Tagger, Fig. 5)",

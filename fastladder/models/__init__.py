@@ -35,7 +35,9 @@ from fastladder.models.rtagger import (
     RTagger,
     RTaggerOutput,
     RTaggerState,
+    rtagger_moving_mnist,
     rtagger_shapes,
+    rtagger_small_motion,
     rtagger_textures,
 )
 from fastladder.models.tagger import Tagger, TaggerOutput
@@ -78,7 +80,9 @@ __all__ = [
     "rladder_music",
     "rladder_occluded_digits",
     "rladder_small_digits",
+    "rtagger_moving_mnist",
     "rtagger_shapes",
+    "rtagger_small_motion",
     "rtagger_textures",
     "static_medium_digits",
     "static_occluded_digits",

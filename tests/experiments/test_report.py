@@ -222,6 +222,7 @@ BESIDE = {
     "rladder-music": {"piano-gru", "nottingham-gru", "muse-lstm", "muse-gru", "jsb-lstm", "jsb-gru"},
     "vrae-music": {f"{music}-{name}-markov" for music in ("piano", "nottingham", "jsb") for name in ("vrae", "vosp")},
     "ladder-vae-static": {"vae-bn-wu-3"},
+    "rtagger-motion": {"local"},
     "ladder-vae-mnist": {row.name for row in find_table("ladder-vae-mnist").rows if not row.name.endswith("-5")},
 }
 
@@ -258,6 +259,7 @@ LISTED = {
     ("tagger-table1", "batch", "cost_5"): ("Tagger-BN", "Shapes", "denoise_cost", None),
     ("tagger-table1", "layer", "ami_5"): ("Tagger-LN", "Shapes", "ami", None),
     ("tagger-table1", "layer", "cost_5"): ("Tagger-LN", "Shapes", "denoise_cost", None),
+    ("rtagger-motion", "rtagger", "ami"): ("RTagger", "MovingMNIST-20f", "ami", None),
 } | {
     (f"tagger-table2-textures{digits}", f"{row}{few}", "classification_error"): (
         system,

@@ -19,7 +19,7 @@ from fastladder.experiments.errors import RunError
 from fastladder.experiments.experiment import Experiment
 from fastladder.experiments.files import picture_path, write_figure, write_json
 from fastladder.experiments.grouping.metrics import adjusted_mutual_information
-from fastladder.experiments.grouping.task import GroupingTask
+from fastladder.experiments.grouping.task import ImageGroupingTask
 from fastladder.experiments.images import ImageData
 from fastladder.experiments.saved import read_run_of
 from fastladder.info import environment
@@ -194,7 +194,7 @@ def tile(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
 def draw(
     name: str,
     description: str | None,
-    experiment: Experiment[GroupingTask, ImageData],
+    experiment: Experiment[ImageGroupingTask, ImageData],
     dataset: str,
     make: Callable[[Load], list[Example]],
     arguments: list[str],

@@ -1,5 +1,5 @@
-"""The mappings of RTaggers, row by row: Table 9 of Recurrent Ladder Networks (Premont-Schwarz et al., 2017), and a
-smaller one.
+"""The mappings of RTaggers, row by row: Table 9 of Recurrent Ladder Networks (Premont-Schwarz et al., 2017), and
+smaller ones.
 
 In every one a narrow row on top sees the average over all positions and is broadcast back to them. It is what makes the
 groups: with local rows alone a network learns to remove noise, and hardly to group.
@@ -13,6 +13,43 @@ def rtagger_textures() -> tuple[Level, ...]:
 
     Its frames (4, 96, 96) are Tagger's four features of one group.
     """
+    return (*table9_rows(), Level(AvgPool(6), Broadcast()), Level(Dense(11), G1(squash_gate=True)))
+
+
+def rtagger_moving_mnist(units: int = 48) -> tuple[Level, ...]:
+    """The mapping of an RTagger for Moving MNIST, whose frames (4, 64, 64) are four features of one group.
+
+    The paper has the same RTagger for textured digits and for moving ones. What here differs from Table 9 is on top,
+    where there are no classes.
+
+    Args:
+        units: of the LSTM on top, which can know how the digit of its group moves; 0: there are local rows only.
+    """
+    return (*table9_rows(), *narrow_top(4, units))
+
+
+def rtagger_shapes(low: int = 24, high: int = 48, units: int = 48) -> tuple[Level, ...]:
+    """The mapping of an RTagger for Shapes, or others of its size: frames (4, 20, 20), four features of one group.
+
+    Args:
+        low: channels at half resolution.
+        high: channels at a quarter.
+        units: of the LSTM on top; 0: there are local rows only, to see what comes of that.
+    """
+    return (*small_rows(low, high), *narrow_top(5, units))
+
+
+def rtagger_small_motion(low: int = 24, high: int = 48, units: int = 48) -> tuple[Level, ...]:
+    """The mapping of an RTagger for small moving digits, whose frames (4, 32, 32) are four features of one group.
+
+    Args:
+        low, high, units: as for `rtagger_shapes`.
+    """
+    return (*small_rows(low, high), *narrow_top(8, units))
+
+
+def table9_rows() -> tuple[Level, ...]:
+    """The local rows of Table 9, to a sixteenth of the resolution."""
     return (
         Level(ConvLSTM(96, 8, stride=2, norm="batch"), ConvG1(8, squash_gate=True)),
         Level(Conv(96, 5), ConvG1(5, squash_gate=True)),
@@ -24,26 +61,22 @@ def rtagger_textures() -> tuple[Level, ...]:
         Level(Conv(192, 5), ConvG1(5, squash_gate=True)),
         Level(Conv(192, 5), ConvG1(5, squash_gate=True)),
         Level(ConvLSTM(11, 4, stride=2, norm="batch"), ConvG1(4, squash_gate=True)),
-        Level(AvgPool(6), Broadcast()),
-        Level(Dense(11), G1(squash_gate=True)),
     )
 
 
-def rtagger_shapes(low: int = 24, high: int = 48, units: int = 48) -> tuple[Level, ...]:
-    """The mapping of an RTagger for Shapes, or others of its size: frames (4, 20, 20), four features of one group.
-
-    Args:
-        low: channels at half resolution.
-        high: channels at a quarter.
-        units: of the LSTM on top; 0: there are local rows only, to see what comes of that.
-    """
-    local = (
+def small_rows(low: int, high: int) -> tuple[Level, ...]:
+    """Local rows to a quarter of the resolution."""
+    return (
         Level(ConvLSTM(low, 4, stride=2, norm="batch"), ConvG1(4, squash_gate=True)),
         Level(Conv(low, 3), ConvG1(3, squash_gate=True)),
         Level(ConvLSTM(high, 4, stride=2, norm="batch"), ConvG1(4, squash_gate=True)),
         Level(Conv(high, 3), ConvG1(3, squash_gate=True)),
         Level(ConvLSTM(high, 3, norm="batch"), ConvG1(3, squash_gate=True)),
     )
+
+
+def narrow_top(size: int, units: int) -> tuple[Level, ...]:
+    """An LSTM of the average over all size x size positions, broadcast back to them; of no units it is left out."""
     if not units:
-        return local
-    return (*local, Level(AvgPool(5), Broadcast()), Level(LSTM(units, norm="batch"), G1(squash_gate=True)))
+        return ()
+    return (Level(AvgPool(size), Broadcast()), Level(LSTM(units, norm="batch"), G1(squash_gate=True)))

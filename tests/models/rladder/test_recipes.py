@@ -9,6 +9,9 @@ from fastladder.models import (
     rladder_music,
     rladder_occluded_digits,
     rladder_small_digits,
+    rtagger_moving_mnist,
+    rtagger_shapes,
+    rtagger_small_motion,
     rtagger_textures,
     static_medium_digits,
     static_occluded_digits,
@@ -223,6 +226,20 @@ def test_rtagger_textures():
     assert output.prediction.shape == (1, 1, 4, 96, 96)
     assert output.logits.shape == (1, 1, 11)
     assert [row.decoded.shape[1:] for row in output.state] == [network.shapes[level] for level in network.recurrent]
+
+
+@pytest.mark.parametrize(
+    ("levels", "size", "below"),
+    [(rtagger_shapes, 20, (48, 5, 5)), (rtagger_small_motion, 32, (48, 8, 8)), (rtagger_moving_mnist, 64, (11, 4, 4))],
+)
+def test_a_narrow_row_stands_on_the_average_over_all_positions(levels, size, below):
+    whole = RLadder(levels(units=7), (4, size, size))
+    assert whole.shapes[-3:] == [below, (below[0], 1, 1), (7,)]
+    assert whole.recurrent[-1] == len(whole.shapes) - 1
+    with torch.no_grad():
+        assert whole(torch.rand(2, 1, 4, size, size)).prediction.shape == (2, 1, 4, size, size)
+    local = RLadder(levels(units=0), (4, size, size))
+    assert local.shapes == whole.shapes[:-2]
 
 
 # Numbers of parameters, row by row from the bottom up. All convolutions but those of outputs are without a bias; a
