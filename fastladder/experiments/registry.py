@@ -57,6 +57,7 @@ TABLES = {
     "tagger-table1": Place(f"{HERE}.shapes.tables", "TABLE1"),
     "tagger-table2-textures1": Place(f"{HERE}.textured_digits.tables", "TEXTURES1"),
     "tagger-table2-textures2": Place(f"{HERE}.textured_digits.tables", "TEXTURES2"),
+    "rtagger-textures": Place(f"{HERE}.textured_digits.tables", "GROUPING_AND_CLASSES"),
     "tagger-transfer": Place(f"{HERE}.shapes.tables", "TRANSFER"),
     "rtagger-shapes": Place(f"{HERE}.shapes.tables", "RTAGGER"),
 }
@@ -76,6 +77,10 @@ FIGURES = {
     "rtagger-shapes": Drawing(
         "Groups of shapes that a recurrent Tagger finds, by iteration",
         Place(f"{HERE}.shapes.figures", "rtagger_command"),
+    ),
+    "rtagger-figure6": Drawing(
+        "Groups of thick textured digits that a recurrent Tagger finds (Recurrent Ladder Networks, Fig. 6)",
+        Place(f"{HERE}.textured_digits.figures", "figure6_command"),
     ),
     "tagger-figure5": Drawing(
         "Groups of textured digits, by iteration (Tagger, Fig. 5)",

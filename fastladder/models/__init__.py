@@ -36,6 +36,7 @@ from fastladder.models.rtagger import (
     RTaggerOutput,
     RTaggerState,
     rtagger_shapes,
+    rtagger_small_textures,
     rtagger_textures,
 )
 from fastladder.models.tagger import Tagger, TaggerOutput
@@ -79,6 +80,7 @@ __all__ = [
     "rladder_occluded_digits",
     "rladder_small_digits",
     "rtagger_shapes",
+    "rtagger_small_textures",
     "rtagger_textures",
     "static_medium_digits",
     "static_occluded_digits",

@@ -9,6 +9,7 @@ from fastladder.models import (
     rladder_music,
     rladder_occluded_digits,
     rladder_small_digits,
+    rtagger_small_textures,
     rtagger_textures,
     static_medium_digits,
     static_occluded_digits,
@@ -223,6 +224,17 @@ def test_rtagger_textures():
     assert output.prediction.shape == (1, 1, 4, 96, 96)
     assert output.logits.shape == (1, 1, 11)
     assert [row.decoded.shape[1:] for row in output.state] == [network.shapes[level] for level in network.recurrent]
+
+
+def test_rtagger_small_textures():
+    network = RLadder(rtagger_small_textures(3, 5, 7), (4, 40, 40))
+    sizes = [(4, 40), (3, 20), (3, 20), (5, 10), (5, 10), (5, 5), (5, 1)]
+    assert network.shapes == [*[(c, n, n) for c, n in sizes], (7,), (11,)]
+    assert network.recurrent == [1, 3, 5, 7]
+    output = network(torch.rand(2, 2, 4, 40, 40))
+    assert output.logits.shape == (2, 2, 11)
+    (output.prediction.sum() + output.logits[:, 1, :5].sum()).backward()
+    assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
 # Numbers of parameters, row by row from the bottom up. All convolutions but those of outputs are without a bias; a
