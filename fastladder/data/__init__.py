@@ -32,7 +32,7 @@ from fastladder.data.sound import synthesize, write_wav
 from fastladder.data.strokes import enlarged, thickened
 from fastladder.data.texture_images import Textures, standardised
 from fastladder.data.textures import texture_bank, texture_splits, textured_digits
-from fastladder.data.thick_digits import TexturedThickDigits
+from fastladder.data.thick_digits import TexturedThickDigits, thick_digit_splits
 from fastladder.data.tunes import made_up_tunes
 
 __all__ = [
@@ -99,6 +99,7 @@ __all__ = [
     "texture_bank",
     "texture_splits",
     "textured_digits",
+    "thick_digit_splits",
     "thickened",
     "trajectories",
     "write_midi",

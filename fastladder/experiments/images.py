@@ -39,13 +39,14 @@ class ImageData(BatchedData):
         splits: the images to train with, to validate with and to test with.
         batch_size: images in a batch, over all processes.
         seed: of the order.
+        test_batch: images in a batch of the validation and of the test.
     """
 
-    def __init__(self, splits: GroupedSplits, batch_size: int, seed: int = 0) -> None:
+    def __init__(self, splits: GroupedSplits, batch_size: int, seed: int = 0, test_batch: int = TEST_BATCH) -> None:
         super().__init__()
         if not 1 <= batch_size <= len(splits.train):
             raise ValueError(f"batch_size: got {batch_size}, needs 1 to {len(splits.train)}, the training set")
-        self.splits, self.batch_size, self.seed = splits, batch_size, seed
+        self.splits, self.batch_size, self.seed, self.test_batch = splits, batch_size, seed, test_batch
 
     def setup(self, stage: str) -> None:
         self.train, self.valid, self.test = (GroupedDataset(part, self.data_device) for part in self.splits)
@@ -58,10 +59,10 @@ class ImageData(BatchedData):
         return self.loader(self.train, order[:whole].split(self.batch_size))
 
     def val_dataloader(self) -> DataLoader[GroupedBatch]:
-        return self.loader(self.valid, torch.arange(len(self.valid)).split(TEST_BATCH))
+        return self.loader(self.valid, torch.arange(len(self.valid)).split(self.test_batch))
 
     def test_dataloader(self) -> DataLoader[GroupedBatch]:
-        return self.loader(self.test, torch.arange(len(self.test)).split(TEST_BATCH))
+        return self.loader(self.test, torch.arange(len(self.test)).split(self.test_batch))
 
     def fingerprints(self) -> dict[str, str]:
         """The sha256 of images, groups and labels of train, valid and test."""

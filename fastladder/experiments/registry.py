@@ -58,6 +58,7 @@ TABLES = {
     "tagger-table1": Place(f"{HERE}.shapes.tables", "TABLE1"),
     "tagger-table2-textures1": Place(f"{HERE}.textured_digits.tables", "TEXTURES1"),
     "tagger-table2-textures2": Place(f"{HERE}.textured_digits.tables", "TEXTURES2"),
+    "rtagger-textures": Place(f"{HERE}.textured_digits.tables", "GROUPING_AND_CLASSES"),
     "tagger-transfer": Place(f"{HERE}.shapes.tables", "TRANSFER"),
     "rtagger-shapes": Place(f"{HERE}.shapes.tables", "RTAGGER"),
     "rtagger-motion": Place(f"{HERE}.moving_digits.tables", "MOTION_TABLE"),
@@ -82,6 +83,10 @@ FIGURES = {
     "rtagger-figure7": Drawing(
         "Moving digits in groups, predicted and gone on with (Recurrent Ladder Networks, Fig. 7)",
         Place(f"{HERE}.moving_digits.figures", "figure7_command"),
+    ),
+    "rtagger-figure6": Drawing(
+        "Groups of thick textured digits that a recurrent Tagger finds (Recurrent Ladder Networks, Fig. 6)",
+        Place(f"{HERE}.textured_digits.figures", "figure6_command"),
     ),
     "tagger-figure5": Drawing(
         "Groups of textured digits, by iteration (Tagger, Fig. 5)",

@@ -38,6 +38,7 @@ from fastladder.models.rtagger import (
     rtagger_moving_mnist,
     rtagger_shapes,
     rtagger_small_motion,
+    rtagger_small_textures,
     rtagger_textures,
 )
 from fastladder.models.tagger import Tagger, TaggerOutput
@@ -83,6 +84,7 @@ __all__ = [
     "rtagger_moving_mnist",
     "rtagger_shapes",
     "rtagger_small_motion",
+    "rtagger_small_textures",
     "rtagger_textures",
     "static_medium_digits",
     "static_occluded_digits",

@@ -2,7 +2,17 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from fastladder.data import Digits, GroupedBatch, TexturedThickDigits, Textures, brodatz, mnist, thickened
+from fastladder.data import (
+    Digits,
+    GroupedBatch,
+    Splits,
+    TexturedThickDigits,
+    Textures,
+    brodatz,
+    mnist,
+    thick_digit_splits,
+    thickened,
+)
 from fastladder.data.strokes import enlarge
 from fastladder.data.texture_pieces import Pieces, cut
 
@@ -107,6 +117,53 @@ def test_wrong_arguments_are_refused(digits, textures):
         thick(digits, textures, 0)
     with pytest.raises(ValueError, match="seed: got -1, needs 0 or more"):
         thick(digits, textures, seed=-1)
+
+
+def test_images_at_once_are_those_on_request(digits, textures, monkeypatch):
+    monkeypatch.setattr("fastladder.data.thick_digits.CHUNK", 4)
+    dataset = thick(digits, textures)
+    images, batch = dataset.images_at_once(), dataset[:]
+    torch.testing.assert_close(images.images, batch.image)
+    assert torch.equal(images.groups, batch.groups)
+    assert torch.equal(images.labels, batch.label)
+    assert images.source == dataset.source
+
+
+def test_white_stays_within_the_range():
+    """Interpolation between pixels of 1 may come to more."""
+    white = Textures(torch.ones(2, 40, 40), "white")
+    blank = Digits(torch.full((1, 6, 6), 0.3), torch.zeros(1, dtype=torch.int64), "grey")
+    assert thick(blank, white, 50)[:].image.max() <= 1
+
+
+@pytest.mark.parametrize(("source", "size"), [("mnist", 96), ("bundled", 40)])
+def test_splits_share_no_digit_and_textures_are_turned_in_training_only(source, size, monkeypatch):
+    parts = [Digits(torch.full((3, 28, 28), shade), torch.arange(3), "grey") for shade in (0.45, 0.5, 0.55)]
+    monkeypatch.setattr("fastladder.data.thick_digits.mnist_splits", lambda *_, **__: Splits(*parts))
+    monkeypatch.setattr("fastladder.data.thick_digits.bundled_digits", lambda: parts[0])
+    monkeypatch.setattr("fastladder.data.thick_digits.split_digits", lambda digits: Splits(*parts))
+    shades = torch.rand(2, 1, 200, generator=torch.Generator().manual_seed(0))
+    stripes = Textures(shades.expand(2, 200, 200).contiguous(), "upright stripes")
+    splits = thick_digit_splits(source, stripes, (30, 4, 5))
+    assert [len(part) for part in splits] == [30, 4, 5]
+    assert splits.train.images.shape == (30, size, size)
+    # In the middle of an image the digit is of one shade, so that upright stripes stay upright stripes.
+    middle = [part.images[:, size // 3 : -size // 3, size // 3 : -size // 3].var(1).amax() for part in splits]
+    assert middle[0] > 0.01
+    assert max(middle[1:]) < 1e-6
+    again, other = (thick_digit_splits(source, stripes, (30, 4, 5), seed=seed) for seed in (0, 1))
+    assert torch.equal(again.train.images, splits.train.images)
+    assert not torch.equal(other.train.images, splits.train.images)
+    assert not torch.equal(splits.valid.images, splits.test.images[:4])
+
+
+def test_wrong_splits_are_refused(textures):
+    with pytest.raises(ValueError, match='source: got "svhn", needs "mnist" or "bundled"'):
+        thick_digit_splits("svhn", textures)
+    with pytest.raises(ValueError, match="sizes: got"):
+        thick_digit_splits("bundled", textures, (1, 0, 1))
+    with pytest.raises(ValueError, match="textures: got 40 x 40, needs 75 x 75"):
+        thick_digit_splits("bundled", textures, (1, 1, 1))
 
 
 def test_the_papers_images(mnist_folder, brodatz_folder):

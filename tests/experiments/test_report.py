@@ -221,6 +221,7 @@ WITHOUT_PAPER = {"rtagger-shapes", "tagger-transfer", "ladder-mnist", "music-fra
 BESIDE = {
     "rladder-music": {"piano-gru", "nottingham-gru", "muse-lstm", "muse-gru", "jsb-lstm", "jsb-gru"},
     "vrae-music": {f"{music}-{name}-markov" for music in ("piano", "nottingham", "jsb") for name in ("vrae", "vosp")},
+    "rtagger-textures": {"tagger-few"},
     "ladder-vae-static": {"vae-bn-wu-3"},
     "rtagger-motion": {"local"},
     "ladder-vae-mnist": {row.name for row in find_table("ladder-vae-mnist").rows if not row.name.endswith("-5")},
@@ -271,6 +272,27 @@ LISTED = {
     for row, system in (("mlp", "FC-MLP"), ("ladder", "FC-Ladder"), ("tagger", "FC-Tagger"), ("convnet", "ConvNet"))
     for place, few in enumerate(("", "-few"))
 }
+LISTED |= {
+    ("rtagger-textures", f"{row}{few}", score): (system, f"BrodatzMNIST-{data}", metric, None)
+    for few, data, rows in (
+        ("", "50k", {"rtagger": "RTagger", "tagger": "Tagger"}),
+        ("-few", "1k+49k", {"rtagger": "RTagger"}),
+    )
+    for row, system in rows.items()
+    for score, metric in (("ami_3", "ami"), ("classification_error", "err_pct"))
+} | {
+    ("rtagger-textures", "convnet", "classification_error"): ("ConvNet", "BrodatzMNIST-50k", "err_pct", None),
+    ("rtagger-textures", "convnet-few", "classification_error"): ("ConvNet", "BrodatzMNIST-1k", "err_pct", None),
+}
+# Table, row and scores of the iterations here -> system, data set and metric there.
+ITERATIONS = {
+    ("rtagger-textures", f"rtagger{few}", scores): ("RTagger", f"BrodatzMNIST-{data}", metric)
+    for few, data in (("", "50k"), ("-few", "1k+49k"))
+    for scores, metric in (
+        (("ami_1", "ami_2", "ami_3"), "ami"),
+        (("classification_error_1", "classification_error_2", "classification_error"), "err_pct"),
+    )
+}
 LADDER_VAE = {
     ("ladder-vae-finetuning", f"{row}-{kind}", "log_likelihood"): (
         system,
@@ -315,3 +337,6 @@ def test_the_papers_numbers_are_those_of_the_collection():
             each if place is None or each is None else each[place] for each in (entry["value"], entry["std"])
         )
         assert paper_numbers(table)[row][score] == (value, deviation), (table, row, score)
+    for (table, row, names), key in ITERATIONS.items():
+        numbers = paper_numbers(table)[row]
+        assert [numbers[name][0] for name in names] == entries[key]["per_iter"], (table, row)

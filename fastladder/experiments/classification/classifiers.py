@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from fastladder.data import GroupedBatch
 from fastladder.experiments.classification.data import LabelledBatch
-from fastladder.experiments.classification.metrics import cross_entropy
+from fastladder.experiments.classification.metrics import classification_error, cross_entropy
 from fastladder.models import LadderNetwork
 from fastladder.models.ladder import Conv, LadderRow
 
@@ -25,6 +26,15 @@ class Classifier(nn.Module):
     def costs(self, batch: LabelledBatch) -> dict[str, Tensor]:
         """What training minimises, "cost", which is differentiable, and its part "cross_entropy", in nats."""
         raise NotImplementedError
+
+    def scores(self, batch: GroupedBatch) -> dict[str, Tensor]:
+        """How well it does on images without noise: "cost", the cross entropy in nats, and "classification_error"."""
+        assert batch.label is not None
+        log_probabilities = self(batch.image)
+        return {
+            "cost": cross_entropy(log_probabilities, batch.label),
+            "classification_error": classification_error(log_probabilities, batch.label),
+        }
 
     def estimate_statistics(self, batches: Iterable[Tensor]) -> None:
         """What is to be done before the test with all training images (N, H, W), in batches: nothing."""

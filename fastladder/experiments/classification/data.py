@@ -57,13 +57,20 @@ class LabelledData(ImageData):
         labels: how many training images have a label, balanced by the first of their digits; None: all.
         unlabelled: whether every batch also has images without labels, drawn from all training images.
         seed: of the order and of the choice of labels.
+        options: others of `fastladder.experiments.images.ImageData`.
     """
 
     def __init__(
-        self, splits: GroupedSplits, batch_size: int, labels: int | None = None, unlabelled: bool = False, seed: int = 0
+        self,
+        splits: GroupedSplits,
+        batch_size: int,
+        labels: int | None = None,
+        unlabelled: bool = False,
+        seed: int = 0,
+        **options: int,
     ) -> None:
         check_labels(labels, unlabelled)
-        super().__init__(splits, batch_size, seed)
+        super().__init__(splits, batch_size, seed, **options)
         self.unlabelled = unlabelled
         train = splits.train
         assert train.labels is not None

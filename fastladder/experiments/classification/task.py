@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from fastladder.data import GroupedBatch
 from fastladder.experiments.classification.classifiers import Classifier
 from fastladder.experiments.classification.data import LabelledBatch, LabelledData
-from fastladder.experiments.classification.metrics import classification_error, cross_entropy
 from fastladder.experiments.seeding import TEST_SEED, VALID_SEED, mixed
 from fastladder.experiments.task import Task
 
@@ -53,12 +52,8 @@ class ClassificationTask(Task):
         self._evaluate("test", TEST_SEED, batch, index)
 
     def _evaluate(self, part: str, seed: int, batch: GroupedBatch, index: int) -> None:
-        assert batch.label is not None
         self._seed_global(seed, index)
-        log_probabilities = self.classifier(batch.image)
-        error = classification_error(log_probabilities, batch.label)
-        scores = {"cost": cross_entropy(log_probabilities, batch.label), "classification_error": error}
-        self.report(part, scores, batch)
+        self.report(part, self.classifier.scores(batch), batch)
 
     def _seed_global(self, seed: int, position: int) -> None:
         """Seeds torch's global generator, from which Ladder networks draw, for every process differently."""

@@ -19,7 +19,6 @@ from fastladder.experiments.errors import RunError
 from fastladder.experiments.experiment import Experiment
 from fastladder.experiments.files import picture_path, write_figure, write_json
 from fastladder.experiments.grouping.metrics import adjusted_mutual_information
-from fastladder.experiments.grouping.task import ImageGroupingTask
 from fastladder.experiments.images import ImageData
 from fastladder.experiments.saved import read_run_of
 from fastladder.info import environment
@@ -69,7 +68,13 @@ def tint(masks: np.ndarray, brightness: np.ndarray) -> np.ndarray:
 
 
 def examples(
-    network: Tagger | RTagger, images: GroupedImages, title: str, ranks: Sequence[float], *, groups: int | None = None
+    network: Tagger | RTagger,
+    images: GroupedImages,
+    title: str,
+    ranks: Sequence[float],
+    *,
+    groups: int | None = None,
+    iterations: int = ITERATIONS,
 ) -> list[Example]:
     """Groups the first images, and returns those at some ranks by their score.
 
@@ -79,9 +84,10 @@ def examples(
         title: of the examples.
         ranks: 0 is the best of them, 1 the worst.
         groups: K, where it is not that of training.
+        iterations: T.
     """
     images = scored(images)
-    masks, means = run(network, images, groups=groups)
+    masks, means = run(network, images, groups=groups, iterations=iterations)
     scores = adjusted_mutual_information(masks[:, -1], images.groups)
     order = scores.argsort(descending=True)
     chosen = [int(order[round(rank * (len(order) - 1))]) for rank in ranks]
@@ -119,12 +125,14 @@ def scored(images: GroupedImages) -> GroupedImages:
     return images.subset((images.groups > 0).flatten(1).any(1).nonzero()[:, 0])
 
 
-def run(network: Tagger | RTagger, images: GroupedImages, **options: Any) -> tuple[Tensor, Tensor]:
+def run(
+    network: Tagger | RTagger, images: GroupedImages, *, iterations: int = ITERATIONS, **options: Any
+) -> tuple[Tensor, Tensor]:
     """Masks and means (M, T, K, H, W) of images as they are, always from the same first masks."""
     training = network.training
     with torch.no_grad():
         output = network.eval()(
-            images.images, iterations=ITERATIONS, generator=torch.Generator().manual_seed(0), **options
+            images.images, iterations=iterations, generator=torch.Generator().manual_seed(0), **options
         )
     network.train(training)
     return torch.stack(output.masks, 1), torch.stack(output.means, 1)
@@ -194,7 +202,7 @@ def tile(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
 def draw(
     name: str,
     description: str | None,
-    experiment: Experiment[ImageGroupingTask, ImageData],
+    experiment: Experiment[Any, Any],
     dataset: str,
     make: Callable[[Load], list[Example]],
     arguments: list[str],
@@ -216,7 +224,9 @@ def draw(
     def load(changes: Mapping[str, Mapping[str, Any]]) -> tuple[Tagger | RTagger, ImageData]:
         changed = {name: {**configuration.get(name, {}), **values} for name, values in changes.items()}
         task, data = saved.build(changed, data_dir=options.data_dir, download=options.download)
-        return task.network, data
+        if not isinstance(task.evaluated, Tagger | RTagger):
+            raise RunError(f"{path}: holds a network of the class {type(task.evaluated).__name__}, which has no groups")
+        return task.evaluated, data
 
     shown = make(load)
     plot_groups(shown, output)

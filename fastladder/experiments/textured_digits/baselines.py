@@ -1,4 +1,4 @@
-"""The networks of Table 2 of Tagger that do nothing but classify."""
+"""The networks that do nothing but classify, of Table 2 of Tagger and Table 4 of Recurrent Ladder Networks."""
 
 from collections.abc import Sequence
 from math import prod
@@ -71,8 +71,51 @@ def model_c(data_shape: Sequence[int], channels: Sequence[int] = (96, 192)) -> n
     )
 
 
-def _convolution(below: int, channels: int, size: int, padding: int = 0) -> list[nn.Module]:
-    return [nn.Conv2d(below, channels, size, padding=padding, bias=False), nn.BatchNorm2d(channels), nn.ReLU()]
+def all_convolutional(data_shape: Sequence[int], channels: Sequence[int] = (96, 192)) -> nn.Sequential:
+    """ConvNet: All-CNN-C, which is Model C of Springenberg et al. with convolutions of stride 2 in place of its pools.
+
+    Recurrent Ladder Networks names it "model C" (appendix D.3), and does not say which of its variants that was. Of
+    images of 96 x 96, with channels A = 96 and B = 192:
+
+        3 x 3 convolution to A, 96 x 96; twice
+        3 x 3 convolution to A of stride 2, 48 x 48
+        3 x 3 convolution to B, 48 x 48; twice
+        3 x 3 convolution to B of stride 2, 24 x 24
+        3 x 3 convolution to B, 24 x 24
+        1 x 1 convolution to B
+        1 x 1 convolution to 10
+        the average over all positions, which are the logits
+
+    All convolutions but the last have batch normalisation and ReLU; there is no dropout.
+
+    Args:
+        data_shape: (H, W), of an image.
+        channels: A and B.
+
+    Raises:
+        ValueError: a number of channels is not above 0.
+    """
+    _check_positive("channels", channels)
+    lower, upper = channels
+    return nn.Sequential(
+        nn.Unflatten(1, (1, data_shape[0])),
+        *_convolution(1, lower, 3, padding=1),
+        *_convolution(lower, lower, 3, padding=1),
+        *_convolution(lower, lower, 3, padding=1, stride=2),
+        *_convolution(lower, upper, 3, padding=1),
+        *_convolution(upper, upper, 3, padding=1),
+        *_convolution(upper, upper, 3, padding=1, stride=2),
+        *_convolution(upper, upper, 3, padding=1),
+        *_convolution(upper, upper, 1),
+        nn.Conv2d(upper, CLASSES, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+
+
+def _convolution(below: int, channels: int, size: int, padding: int = 0, stride: int = 1) -> list[nn.Module]:
+    convolution = nn.Conv2d(below, channels, size, stride=stride, padding=padding, bias=False)
+    return [convolution, nn.BatchNorm2d(channels), nn.ReLU()]
 
 
 def _check_positive(name: str, sizes: Sequence[int]) -> None:

@@ -3,10 +3,10 @@
 from fastladder.experiments.classification.metrics import LABELS
 from fastladder.experiments.classification.task import ClassificationTask
 from fastladder.experiments.errors import RunError
-from fastladder.experiments.experiment import Configuration, Experiment, data_of, source_not_mnist
+from fastladder.experiments.experiment import Configuration, Experiment, data_of
 from fastladder.experiments.grouping.experiment import grouping_experiment
 from fastladder.experiments.textured_digits.classifiers import CLASSIFIERS
-from fastladder.experiments.textured_digits.data import grouped_digits, image_shape, labelled_digits
+from fastladder.experiments.textured_digits.data import grouped_digits, image_shape, labelled_digits, why_no_files
 
 
 def make_task(configuration: Configuration) -> ClassificationTask:
@@ -20,8 +20,6 @@ def make_task(configuration: Configuration) -> ClassificationTask:
 
 
 TEXTURED_DIGITS = Experiment(
-    "textured_digits", data_of(labelled_digits), make_task, source_not_mnist("mnist"), labels=LABELS
+    "textured_digits", data_of(labelled_digits), make_task, why_no_files, labels={**LABELS, "ami": "AMI"}
 )
-TEXTURED_GROUPING = grouping_experiment(
-    "textured_digits_grouping", data_of(grouped_digits), image_shape, source_not_mnist("mnist")
-)
+TEXTURED_GROUPING = grouping_experiment("textured_digits_grouping", data_of(grouped_digits), image_shape, why_no_files)

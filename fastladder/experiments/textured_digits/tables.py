@@ -1,8 +1,8 @@
-"""Table 2 of Tagger: textured digits classified with all labels and with few.
+"""Textured digits classified with all labels and with few: Table 2 of Tagger, Table 4 of Recurrent Ladder Networks.
 
-A row of Tagger is trained twice: first without labels, then with one more level for every width that is new and one for
-the classes. Both of its rows go on from the same first training. That is kept beside their runs, and stays there when a
-row is trained all over.
+A row of Tagger in its Table 2 is trained twice: first without labels, then with one more level for every width that is
+new and one for the classes. Both of its rows go on from the same first training. That is kept beside their runs, and
+stays there when a row is trained all over. In Table 4 all networks learn to group and to classify at once.
 """
 
 import time
@@ -86,3 +86,21 @@ def table(objects: int) -> Table:
 
 
 TEXTURES1, TEXTURES2 = table(1), table(2)
+
+GROUPING_AND_CLASSES = Table(
+    name="rtagger-textures",
+    title="Thick textured digits, by iteration (Recurrent Ladder Networks, Table 4)",
+    columns=(
+        *(Column(f"ami_{iteration}", f"AMI {iteration}") for iteration in (1, 2, 3)),
+        *(Column(f"classification_error_{iteration}", f"error {iteration} (%)", digits=1) for iteration in (1, 2)),
+        Column("classification_error", "error (%)", digits=1),
+    ),
+    rows=tuple(
+        Row(f"{name}{few}", f"{label}, {labels} labels")
+        for few, labels in (("", "all"), ("-few", "few"))
+        for name, label in {"rtagger": "RTagger", "tagger": "Tagger", "convnet": "ConvNet"}.items()
+    ),
+    scales=read_scales(__file__, "rtagger-textures"),
+    experiment=TEXTURED_DIGITS,
+    attempt=lambda attempt: train_once(attempt, TEXTURED_DIGITS),
+)

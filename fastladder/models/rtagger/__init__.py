@@ -5,6 +5,7 @@ from fastladder.models.rtagger.recipes import (
     rtagger_moving_mnist,
     rtagger_shapes,
     rtagger_small_motion,
+    rtagger_small_textures,
     rtagger_textures,
 )
 
@@ -16,5 +17,6 @@ __all__ = [
     "rtagger_moving_mnist",
     "rtagger_shapes",
     "rtagger_small_motion",
+    "rtagger_small_textures",
     "rtagger_textures",
 ]

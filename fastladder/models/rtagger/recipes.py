@@ -48,6 +48,25 @@ def rtagger_small_motion(low: int = 24, high: int = 48, units: int = 48) -> tupl
     return (*small_rows(low, high), *narrow_top(8, units))
 
 
+def rtagger_small_textures(low: int = 24, high: int = 48, units: int = 48) -> tuple[Level, ...]:
+    """The mapping of an RTagger for small textured digits, whose frames (4, 40, 40) are four features of one group.
+
+    Like Table 9 it halves the size with every ConvLSTM, here to 20, 10 and 5, and ends in ten classes and none of them.
+    Its narrow row below these remembers more than them from one iteration to the next.
+
+    Args:
+        low: channels at half resolution.
+        high: channels at a quarter and an eighth.
+        units: of the LSTM on top.
+    """
+    return (
+        *small_rows(low, high)[:-1],
+        Level(ConvLSTM(high, 4, stride=2, norm="batch"), ConvG1(4, squash_gate=True)),
+        *narrow_top(5, units),
+        Level(Dense(11)),
+    )
+
+
 def table9_rows() -> tuple[Level, ...]:
     """The local rows of Table 9, to a sixteenth of the resolution."""
     return (

@@ -1,15 +1,26 @@
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
+from fastladder.data import GroupedBatch
 from fastladder.experiments.classification.classifiers import LadderClassifier, SupervisedClassifier
 from fastladder.experiments.classification.data import LabelledBatch
 from fastladder.experiments.classification.metrics import classification_error, cross_entropy
 from fastladder.experiments.classification.task import ClassificationTask
-from fastladder.experiments.textured_digits.baselines import mlp, model_c
-from fastladder.experiments.textured_digits.classifiers import TaggerClassifier
+from fastladder.experiments.grouping.metrics import adjusted_mutual_information
+from fastladder.experiments.textured_digits.baselines import all_convolutional, mlp, model_c
+from fastladder.experiments.textured_digits.classifiers import JointClassifier, TaggerClassifier
+from fastladder.models import RTagger, Tagger
+from fastladder.models.rladder import AvgPool, Conv, ConvG1, ConvLSTM, Dense, Level
 
 SHAPE = (12, 10)
+LEVELS = (
+    Level(ConvLSTM(3, 4, stride=2, norm="batch"), ConvG1(4, squash_gate=True)),
+    Level(Conv(4, 3)),
+    Level(AvgPool(5)),
+    Level(Dense(11)),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -25,11 +36,20 @@ def make_tagger(**options):
     return TaggerClassifier(SHAPE, [8, 6], groups=2, iterations=2, **options)
 
 
+def make_joint(network=RTagger, weight=0.1, iterations=3):
+    options = {"classes": 10, "groups": 2, "iterations": 2}
+    made = RTagger(LEVELS, SHAPE, **options) if network is RTagger else Tagger(SHAPE, [8, 6], **options)
+    return JointClassifier(made, weight, iterations)
+
+
 CLASSIFIERS = {
     "mlp": lambda: SupervisedClassifier(mlp(SHAPE, [8])),
     "convnet": lambda: SupervisedClassifier(model_c(SHAPE, [2, 3])),
     "ladder": lambda: make_ladder(1.0, 0.3),
     "tagger": make_tagger,
+    "all-convolutional": lambda: SupervisedClassifier(all_convolutional(SHAPE, [2, 3])),
+    "joint-tagger": lambda: make_joint(Tagger),
+    "rtagger": make_joint,
 }
 
 
@@ -118,6 +138,42 @@ def test_tagger_is_tested_on_images_as_they_are_with_more_iterations():
     torch.testing.assert_close(log_probabilities, output.log_probabilities[2])
 
 
+@pytest.mark.parametrize("network", [Tagger, RTagger])
+def test_a_joint_classifier_sees_labelled_and_unlabelled_images_as_one_batch(network):
+    classifier, batch = make_joint(network, weight=0.3), batch_of(6, 1)
+    torch.manual_seed(1)
+    costs = classifier.costs(batch)
+    torch.manual_seed(1)
+    output = classifier.network(torch.cat([batch.image, batch.unlabelled]))
+    expected = cross_entropy(output.log_probabilities[-1][:6], batch.label)
+    torch.testing.assert_close(costs["cross_entropy"], expected)
+    torch.testing.assert_close(costs["cost"], output.cost + 0.3 * expected)
+    torch.manual_seed(1)
+    alone = classifier.costs(batch._replace(unlabelled=None))
+    torch.manual_seed(1)
+    output = classifier.network(batch.image)
+    torch.testing.assert_close(alone["cost"] - 0.3 * alone["cross_entropy"], output.cost)
+
+
+@pytest.mark.parametrize("network", [Tagger, RTagger])
+def test_a_joint_classifier_is_scored_after_every_iteration(network):
+    classifier = make_joint(network, iterations=3).eval()
+    image, label = torch.rand(8, *SHAPE), torch.randint(10, (8, 1))
+    groups = torch.randint(1, 3, (8, *SHAPE), dtype=torch.uint8)
+    torch.manual_seed(1)
+    scores = classifier.scores(GroupedBatch(image, groups, label))
+    torch.manual_seed(1)
+    output = classifier.network(image, corrupt=False, iterations=3)
+    for t in (1, 2, 3):
+        error = classification_error(output.log_probabilities[t - 1], label)
+        assert scores[f"classification_error_{t}"] == error
+        agreement = adjusted_mutual_information(output.masks[t - 1], groups).mean()
+        assert scores[f"ami_{t}"] == agreement
+    assert scores["classification_error"] == error
+    torch.testing.assert_close(scores["cost"], cross_entropy(output.log_probabilities[2], label))
+    assert len(scores) == 8
+
+
 def test_the_baselines_have_the_layers_of_the_paper():
     shapes = [tuple(parameter.shape) for parameter in mlp((28, 28), [2000, 1000]).parameters() if parameter.dim() > 1]
     assert shapes == [(2000, 784), (1000, 2000), (10, 1000)]
@@ -135,6 +191,22 @@ def test_the_baselines_have_the_layers_of_the_paper():
     ]
     assert network(torch.rand(2, 28, 28)).shape == (2, 10)
     assert model_c((9, 14), [2, 3])(torch.rand(2, 9, 14)).shape == (2, 10)
+    network = all_convolutional((96, 96))
+    shapes = [tuple(parameter.shape) for parameter in network.parameters() if parameter.dim() > 1]
+    assert shapes == [
+        (96, 1, 3, 3),
+        (96, 96, 3, 3),
+        (96, 96, 3, 3),
+        (192, 96, 3, 3),
+        (192, 192, 3, 3),
+        (192, 192, 3, 3),
+        (192, 192, 3, 3),
+        (192, 192, 1, 1),
+        (10, 192, 1, 1),
+    ]
+    assert [module.stride[0] for module in network if isinstance(module, nn.Conv2d)] == [1, 1, 2, 1, 1, 2, 1, 1, 1]
+    assert network[:-2](torch.rand(1, 96, 96)).shape == (1, 10, 24, 24)
+    assert network(torch.rand(1, 96, 96)).shape == (1, 10)
 
 
 def test_the_learning_rate_falls_over_the_end_of_the_run():
@@ -154,10 +226,12 @@ def test_the_learning_rate_falls_over_the_end_of_the_run():
     [
         (lambda: mlp(SHAPE, [8, 0]), r"widths: got \[8, 0\], needs numbers above 0"),
         (lambda: model_c(SHAPE, [0, 8]), r"channels: got \[0, 8\], needs numbers above 0"),
+        (lambda: all_convolutional(SHAPE, [8, -1]), r"channels: got \[8, -1\], needs numbers above 0"),
         (lambda: model_c((8, 20)), "data_shape: got 8 x 20, Model C needs 9 x 9 at least"),
         (lambda: LadderClassifier(SHAPE, [8], [1.0], [0.0] * 3), r"weights: got \[1.0\], needs 3 numbers"),
         (lambda: LadderClassifier(SHAPE, [8], [1.0] * 3, [0.0] * 4), r"noise: got \[0.0, .*\], needs 3 numbers"),
         (lambda: make_tagger(classification_weight=-1.0), "classification_weight: got -1.0, needs 0 or more"),
+        (lambda: make_joint(weight=float("inf")), "classification_weight: got inf, needs 0 or more"),
         (lambda: ClassificationTask(make_ladder(), learning_rate=0.0), "learning_rate: got 0.0, needs a number above"),
         (lambda: ClassificationTask(make_ladder(), decay=-0.1), "decay: got -0.1, needs 0 to 1"),
     ],

@@ -12,6 +12,7 @@ from fastladder.models import (
     rtagger_moving_mnist,
     rtagger_shapes,
     rtagger_small_motion,
+    rtagger_small_textures,
     rtagger_textures,
     static_medium_digits,
     static_occluded_digits,
@@ -240,6 +241,17 @@ def test_a_narrow_row_stands_on_the_average_over_all_positions(levels, size, bel
         assert whole(torch.rand(2, 1, 4, size, size)).prediction.shape == (2, 1, 4, size, size)
     local = RLadder(levels(units=0), (4, size, size))
     assert local.shapes == whole.shapes[:-2]
+
+
+def test_rtagger_small_textures():
+    network = RLadder(rtagger_small_textures(3, 5, 7), (4, 40, 40))
+    sizes = [(4, 40), (3, 20), (3, 20), (5, 10), (5, 10), (5, 5), (5, 1)]
+    assert network.shapes == [*[(c, n, n) for c, n in sizes], (7,), (11,)]
+    assert network.recurrent == [1, 3, 5, 7]
+    output = network(torch.rand(2, 2, 4, 40, 40))
+    assert output.logits.shape == (2, 2, 11)
+    (output.prediction.sum() + output.logits[:, 1, :5].sum()).backward()
+    assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
 # Numbers of parameters, row by row from the bottom up. All convolutions but those of outputs are without a bias; a
