@@ -24,6 +24,7 @@ def _never_train(monkeypatch):
         (["reproduce", "tagger-table1", "--download"], "--download: has no effect with data.dataset 'shapes'"),
         (["reproduce", "tagger-transfer", "--scale=paper", "--data-dir=X"], "with data.dataset 'shapes'"),
         (["reproduce", "tagger-table2-textures1", "--data-dir=X"], "with data.source 'bundled'"),
+        (["reproduce", "rtagger-textures", "--data-dir=X"], "with data.source 'bundled'"),
         (["reproduce", "ladder-mnist", "--data-dir=X"], "with data.source 'bundled'"),
         (["train", "--model.consistency_weight=3"], "--model.consistency_weight: has no effect, needs --model.teacher"),
         (["demo", "--model.least_learning_rate", "1"], "has no effect, needs --model.schedule halving"),

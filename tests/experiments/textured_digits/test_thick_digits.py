@@ -130,7 +130,7 @@ def test_images_are_of_the_digits_and_textures_asked_for(source, textures, monke
         ("data", {"textures": None}, "textures: got None, needs one of brodatz, scikit_image, procedural"),
         ("data", {"dataset": "textures1"}, "textures: got 'procedural', has no effect with dataset 'textures1'"),
         ("model", {"classification_weight": -1.0}, "classification_weight: got -1.0, needs 0 or more"),
-        ("model", {"low": 0}, "output_size: got 0"),
+        ("model", {"groups": 0}, "groups: got 0, needs a number above 0"),
     ],
     ids=str,
 )
@@ -149,6 +149,13 @@ def test_a_download_without_effect_is_refused():
         TEXTURED_DIGITS.build(configuration, download=True)
 
 
+def steps(table, scale, row):
+    """How many steps a row is trained for."""
+    configuration = table.configuration(table.row(row), scale, 0)
+    data = configuration["data"]
+    return data["sizes"][0] // data["batch_size"] * configuration["trainer"]["max_epochs"]
+
+
 def test_the_table_of_the_package_can_be_built():
     table = find_table("rtagger-textures")
     for scale in table.scales:
@@ -158,8 +165,9 @@ def test_the_table_of_the_package_can_be_built():
             assert data["textures"] in table.scales[scale].caption.lower()
             assert ("labels" in data) == row.name.endswith("-few")
             assert data.get("unlabelled", False) == (row.name in ("rtagger-few", "tagger-few"))
-            steps = data["sizes"][0] // data["batch_size"] * configuration["trainer"]["max_epochs"]
-            assert steps > 0
+            assert steps(table, scale, f"{row.name.removesuffix('-few')}-few") == pytest.approx(
+                steps(table, scale, row.name.removesuffix("-few")), rel=0.02
+            )
             with torch.device("meta"):  # no memory for the networks of the paper
                 classifier = CLASSIFIERS[options.pop("classifier")](image_shape(configuration), **options)
             ClassificationTask(classifier, **configuration["optimizer"])
