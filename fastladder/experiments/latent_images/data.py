@@ -80,8 +80,7 @@ class LatentImagesData(BatchedData):
 
     def train_dataloader(self) -> DataLoader[ImageBatch]:
         """One epoch: all training images once, its last batch left out if it would be smaller."""
-        draw = mixed(self.seed, 0 if self.binary == "once" else self.epoch, 1)
-        train = self._dataset(self.splits.train, draw)
+        train = self._dataset(self.splits.train, self._draw())
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(mixed(self.seed, self.epoch)))
         whole = len(order) - len(order) % self.batch_size
         return self.loader(train, order[:whole].split(self.batch_size))
@@ -91,6 +90,17 @@ class LatentImagesData(BatchedData):
 
     def test_dataloader(self) -> DataLoader[ImageBatch]:
         return self.loader(self.test, torch.arange(len(self.test)).split(self.batch_size))
+
+    def learned_images(self, count: int | None = None) -> Tensor:
+        """Images as this epoch shows them to learn from: all (M, H, W), or at most so many from all over the set."""
+        train = self.splits.train
+        if count is not None:
+            train = train.subset(torch.arange(0, len(train), -(-len(train) // count)))
+        return self._dataset(train, self._draw()).images
+
+    def _draw(self) -> int:
+        """The seed of what is drawn for the pixels to learn from."""
+        return mixed(self.seed, 0 if self.binary == "once" else self.epoch, 1)
 
     def fingerprints(self) -> dict[str, str]:
         """The sha256 of images and labels to learn from, and of those to evaluate by."""

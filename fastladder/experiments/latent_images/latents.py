@@ -41,7 +41,7 @@ def trained(run: SavedRun[LatentImagesTask, LatentImagesData], options: Namespac
     """
     task, data = run.build(data_dir=options.data_dir, download=options.download)
     data.setup("test")
-    collect_statistics(task.network, data)
+    collect_statistics(task.network, data.learned_images())
     return Trained(task.network, data.test.images, data.test.labels)
 
 

@@ -27,7 +27,8 @@ class HierarchicalVAE(LatentHierarchy):
         channels: of convolutions of 4 x 4 between an image (C, H, W) and the first MLP, each of which halves height and
             width, and of their transposes on the way back; none as in the paper.
         norm: of every layer but the output, "batch" or "none". Evaluate in evaluation mode, after the running
-            statistics have been collected anew, as by `torch.optim.swa_utils.update_bn`.
+            statistics have been collected anew, as by `torch.optim.swa_utils.update_bn`, from all data in one batch:
+            those of small batches do not bound what unusual data becomes, layer after layer.
         likelihood: p(x | z_1), "bernoulli", or "gaussian" with a variance for every pixel.
         nonlinearity: of the MLPs, "leaky_relu" with a slope of 0.1, "tanh" or "relu".
         variance_floor: added to every variance, in the same place for densities, samples and merged Gaussians.

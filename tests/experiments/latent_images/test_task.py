@@ -7,10 +7,11 @@ import torch
 
 from fastladder.cli import main
 from fastladder.experiments.callbacks import RECORD
+from fastladder.experiments.latent_images.data import LatentImagesData
 from fastladder.experiments.latent_images.metrics import UNITS, UnitDivergences, active_units
-from fastladder.experiments.latent_images.task import LatentImagesTask
+from fastladder.experiments.latent_images.task import LatentImagesTask, collect_statistics
 from fastladder.experiments.saved import read_run
-from fastladder.experiments.seeding import VALID_SEED
+from fastladder.experiments.seeding import TEST_SEED, VALID_SEED
 from tests.experiments.interruption import interrupt_at
 from tests.experiments.latent_images.conftest import TRAIN, train
 
@@ -108,3 +109,34 @@ def test_the_bound_of_an_epoch_has_the_divergence_in_full(options, tmp_path, mon
     (epoch,) = checkpoint[RECORD]["history"]
     assert epoch["train/bound"] == pytest.approx(math.fsum(bounds) / 2, rel=1e-5)
     assert epoch["train/bound"] < -epoch["train/cost"] - 0.5
+
+
+def test_statistics_are_of_all_images_together():
+    """In evaluation the network does with them what it does in training with all of them in one batch."""
+    torch.manual_seed(0)
+    task = LatentImagesTask((8, 8), "hierarchical", latents=[4, 3, 2], hidden=[16, 8, 8])
+    images = LatentImagesData().learned_images()
+    collect_statistics(task.network, images)
+    assert not task.network.training
+    outputs = []
+    for training in (False, True):
+        torch.manual_seed(TEST_SEED)  # the samples of the latents that statistics are collected with
+        outputs.append(task.network.train(training)(images))
+    for evaluated, trained in zip(outputs[0].kl, outputs[1].kl, strict=True):
+        # Running variances are unbiased, by 1 / 1438, and what is far out passes through several of them.
+        torch.testing.assert_close(evaluated, trained, rtol=0.1, atol=1e-2)
+
+
+def test_some_images_are_from_all_over_the_set():
+    data = LatentImagesData(binary="no")
+    every_third = data.splits.train.images[::3].float()
+    torch.testing.assert_close(data.learned_images(500), every_third)
+
+
+def test_a_checkpoint_has_the_statistics_that_its_validation_was_of(runs):
+    task, data = read_run(runs / "ladder").build()
+    before = {name: value.clone() for name, value in task.network.named_buffers()}
+    images = data.learned_images()  # of the first epoch: by now the trainer has had three
+    first = next(m for m in task.network.reader.modules() if isinstance(m, torch.nn.Linear))
+    mean = before["reader.1.0.norm.running_mean"]
+    torch.testing.assert_close(mean, first(images.flatten(1)).mean(0), rtol=0.2, atol=0.02)
