@@ -6,7 +6,6 @@ counterparts for the modules of fastladder.
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -18,7 +17,7 @@ from fastladder.tensors import compute_dtype_of, per_channel
 
 Module = TypeVar("Module", bound=nn.Module)
 
-_recomputing = ContextVar("recomputing", default=False)
+_recomputing = False  # see `recomputing`
 
 
 class Moments(NamedTuple):
@@ -117,7 +116,7 @@ class RunningStatistics(BatchNormalized):
 
     def weight_of_batch(self, index: int) -> float:
         """Counts a batch for the statistics at `index`, and returns its weight in them; 0 when it is recomputed."""
-        if _recomputing.get():
+        if _recomputing:
             return 0.0
         if self.momentum is not None:
             return self.momentum
@@ -132,11 +131,12 @@ def recomputing() -> Iterator[None]:
 
     In the backward pass a checkpoint runs a module once more on the same batch, which has been counted already.
     """
-    token = _recomputing.set(True)
+    global _recomputing
+    before, _recomputing = _recomputing, True
     try:
         yield
     finally:
-        _recomputing.reset(token)
+        _recomputing = before
 
 
 @torch.no_grad()

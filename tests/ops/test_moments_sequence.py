@@ -132,7 +132,8 @@ def test_keeps_what_a_backward_pass_takes_only_for_one(device, backend):
         with torch.no_grad():
             fresh = ops.moments_sequence(*tensors)
     assert seen == [[T] * 3, [0] * 3]
-    assert_same(fresh, kept, rtol=0, atol=0)
+    # Two loops, compiled apart: on an AMD EPYC one of them fuses a multiplication with an addition and one does not.
+    assert_same(fresh, kept, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("with_lengths", [False, True])
