@@ -128,7 +128,7 @@ DEMOS = {
         Place(f"{HERE}.occluded_moving_digits.demo", "demo_command"),
     ),
     "rtagger": Drawing(
-        "A recurrent Tagger learns to group shapes, in ten minutes at most", Place(f"{HERE}.shapes.demo", "demo_command")
+        "A recurrent Tagger learns to group shapes, in five minutes", Place(f"{HERE}.shapes.demo", "demo_command")
     ),
 }
 DEFAULT_DEMO = "rladder"
