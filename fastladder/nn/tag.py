@@ -184,13 +184,10 @@ class Tag(nn.Module):
         Raises:
             ValueError, TypeError: an argument has a wrong shape, dtype, device or value; the message names it.
         """
-        if groups is None:
-            groups = mask.shape[1] if isinstance(mask, Tensor) and mask.dim() > 1 else self.groups
+        groups = self.number_of_groups(groups, mask)
         iterations = self.iterations if iterations is None else check_size("iterations", iterations)
         self.check(target, noisy, mask, groups, remove)
-        if noisy is None:
-            corrupt = self.training if corrupt is None else corrupt
-            noisy = self.likelihood.corrupt(target, generator) if corrupt else target
+        noisy = self.corrupted(target, corrupt, generator) if noisy is None else noisy
         grouping = self.begin(target, groups, mask, generator)
         means, masks, costs, others = [], [], [], []
         for iteration in range(iterations):
@@ -203,6 +200,17 @@ class Tag(nn.Module):
             costs.append(cost)
             others.append(tuple(rest))
         return TagOutput(tuple(means), tuple(masks), torch.stack(costs), tuple(others))
+
+    def number_of_groups(self, groups: int | None, mask: Tensor | None) -> int:
+        """K: as asked, else that of the first mask, else that of the constructor. Neither need have been checked."""
+        if groups is not None:
+            return groups
+        return mask.shape[1] if isinstance(mask, Tensor) and mask.dim() > 1 else self.groups
+
+    def corrupted(self, data: Tensor, corrupt: bool | None, generator: torch.Generator | None) -> Tensor:
+        """Data of any shape with noise, or as it is, as the mapping gets it. None: with noise in training only."""
+        corrupt = self.training if corrupt is None else corrupt
+        return self.likelihood.corrupt(data, generator) if corrupt else data
 
     def begin(
         self, target: Tensor, groups: int, mask: Tensor | None = None, generator: torch.Generator | None = None

@@ -18,7 +18,7 @@ from fastladder.experiments.configuration import add_data_arguments, parse, user
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.experiment import Experiment
 from fastladder.experiments.files import picture_path, write_figure, write_json
-from fastladder.experiments.grouping.metrics import adjusted_mutual_information
+from fastladder.experiments.grouping.metrics import adjusted_mutual_information, scored
 from fastladder.experiments.images import ImageData
 from fastladder.experiments.saved import read_run_of
 from fastladder.info import environment
@@ -86,7 +86,7 @@ def examples(
         groups: K, where it is not that of training.
         iterations: T.
     """
-    images = scored(images)
+    images = first_scored(images)
     masks, means = run(network, images, groups=groups, iterations=iterations)
     scores = adjusted_mutual_information(masks[:, -1], images.groups)
     order = scores.argsort(descending=True)
@@ -104,7 +104,7 @@ def removal(network: Tagger | RTagger, images: GroupedImages, group: int) -> lis
         images: which.
         group: the true group of the object.
     """
-    images = scored(images)
+    images = first_scored(images)
     masks, _ = run(network, images)
     best = int(adjusted_mutual_information(masks[:, -1], images.groups).argmax())
     claimed = (masks[best, -1] * (images.groups[best] == group)).flatten(1).sum(1)
@@ -119,10 +119,10 @@ def removal(network: Tagger | RTagger, images: GroupedImages, group: int) -> lis
     return shown
 
 
-def scored(images: GroupedImages) -> GroupedImages:
+def first_scored(images: GroupedImages) -> GroupedImages:
     """The first images, without those of which no pixel is scored."""
     images = images.subset(slice(POOL))
-    return images.subset((images.groups > 0).flatten(1).any(1).nonzero()[:, 0])
+    return images.subset(scored(images.groups).nonzero()[:, 0])
 
 
 def run(

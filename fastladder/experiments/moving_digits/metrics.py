@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fastladder.data import GroupedSequence
-from fastladder.experiments.grouping.metrics import adjusted_mutual_information
+from fastladder.experiments.grouping.metrics import adjusted_mutual_information, scored
 from fastladder.models import GeneratedFrames, RTaggerOutput
 
 LABELS = {
@@ -70,7 +70,7 @@ def agreement(masks: Tensor, groups: Tensor) -> Tensor:
         masks: (N, T, K, H, W).
         groups: (N, T, H, W) uint8, counted from 1; 0 where a pixel is not scored.
     """
-    scored = (groups > 0).flatten(2).any(2)
-    scores = torch.full(scored.shape, torch.nan, dtype=torch.float64)
-    scores[scored.cpu()] = adjusted_mutual_information(masks[scored], groups[scored])
+    wanted = scored(groups.flatten(0, 1)).view(groups.shape[:2])
+    scores = torch.full(wanted.shape, torch.nan, dtype=torch.float64)
+    scores[wanted.cpu()] = adjusted_mutual_information(masks[wanted], groups[wanted])
     return scores

@@ -17,11 +17,12 @@ def train_and_evaluate(attempt: Attempt) -> Outcome:
 
 AMI = tuple(Column(f"ami_{iteration}", f"AMI {iteration}") for iteration in (1, 3, 5))
 COSTS = tuple(Column(f"cost_{iteration}", f"cost {iteration}", digits=3) for iteration in (1, 3, 5))
+BY_ITERATION = (*AMI, *COSTS, Column("untrained_ami", "AMI untrained"))
 
 TABLE1 = Table(
     name="tagger-table1",
     title="Shapes, by iteration (Tagger, Table 1)",
-    columns=(*AMI, *COSTS, Column("untrained_ami", "AMI untrained")),
+    columns=BY_ITERATION,
     rows=(
         Row("batch", "Tagger, batch norm"),
         Row("layer", "Tagger, layer norm"),
@@ -51,7 +52,7 @@ RECURRENT = ("rtagger-shapes", "rtagger")
 RTAGGER = Table(
     name="rtagger-shapes",
     title="Shapes by a recurrent Tagger, by iteration",
-    columns=(*AMI, *COSTS, Column("untrained_ami", "AMI untrained")),
+    columns=BY_ITERATION,
     rows=(
         Row("rtagger", "RTagger, 4 groups, 3 objects"),
         Row("local", "RTagger without its narrow top"),

@@ -137,7 +137,7 @@ class RTagger(nn.Module):
         """
         iterations = self.tag.iterations if iterations is None else check_size("iterations", iterations)
         state = self._first_state(target, noisy, mask, groups, state, generator)
-        noisy = self._corrupted(target, corrupt, generator) if noisy is None else noisy
+        noisy = self.tag.corrupted(target, corrupt, generator) if noisy is None else noisy
         return self._iterate([(noisy, target)] * iterations, state)
 
     def forward_sequence(
@@ -166,7 +166,7 @@ class RTagger(nn.Module):
         """
         self._check_frames(frames)
         state = self._first_state(frames[:, 0], None, mask, groups, state, generator)
-        noisy = self._corrupted(frames, corrupt, generator)
+        noisy = self.tag.corrupted(frames, corrupt, generator)
         return self._iterate(zip_longest(noisy.unbind(1), frames.unbind(1)[1:]), state)
 
     @torch.no_grad()
@@ -245,14 +245,9 @@ class RTagger(nn.Module):
             if mask is not None:
                 raise ValueError("mask: got a tensor and a state, needs one of them: a state has its mask")
             mask = check_state(state).grouping.mask
-        if groups is None:
-            groups = mask.shape[1] if isinstance(mask, Tensor) and mask.dim() > 1 else self.tag.groups
+        groups = self.tag.number_of_groups(groups, mask)
         self.tag.check(target, noisy, mask, groups)
         return RTaggerState(self.tag.begin(target, groups, mask, generator), None, 0) if state is None else state
-
-    def _corrupted(self, data: Tensor, corrupt: bool | None, generator: torch.Generator | None) -> Tensor:
-        corrupt = self.training if corrupt is None else corrupt
-        return self.tag.likelihood.corrupt(data, generator) if corrupt else data
 
     def _check_frames(self, frames: Any) -> None:
         if not isinstance(frames, Tensor):
