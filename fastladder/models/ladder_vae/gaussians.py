@@ -55,12 +55,18 @@ class Gaussian(NamedTuple):
 class NormedLinear(nn.Module):
     """A linear layer, and batch normalisation with gain and bias if the style has it.
 
+    Args:
+        in_features, out_features: as of `torch.nn.Linear`.
+        style: of all layers.
+        parts: how many layers it stands for, whose outputs are joined: each has weights as if it were on its own.
+
     Shape:
         input (N, in_features), output (N, out_features).
     """
 
-    def __init__(self, in_features: int, out_features: int, style: Style) -> None:
+    def __init__(self, in_features: int, out_features: int, style: Style, parts: int = 1) -> None:
         super().__init__()
+        self.parts = parts
         self.linear = nn.Linear(in_features, out_features, bias=style.bias, **style.factory)
         self.norm = nn.BatchNorm1d(out_features, **style.factory) if style.norm == "batch" else nn.Identity()
         self.reset_parameters()
@@ -68,7 +74,8 @@ class NormedLinear(nn.Module):
     def reset_parameters(self) -> None:
         """Draws the weights from the normal distribution of Glorot and Bengio (2010); biases become 0."""
         reset_children(self)
-        nn.init.xavier_normal_(self.linear.weight)
+        for weight in self.linear.weight.chunk(self.parts):
+            nn.init.xavier_normal_(weight)
         if self.linear.bias is not None:
             nn.init.zeros_(self.linear.bias)
 
@@ -94,7 +101,7 @@ class MLP(nn.Sequential):
 
 
 class GaussianHead(nn.Module):
-    r"""Mean and variance of a diagonal Gaussian, each by a linear layer of its own (Eq. 8 and 9).
+    r"""Mean and variance of a diagonal Gaussian, each by a linear layer of its own (Eq. 8 and 9), computed as one.
 
     .. math::
         \mu = \mathrm{Linear}(d), \qquad \sigma^2 = \mathrm{softplus}(\mathrm{Linear}(d)) + \mathrm{floor}
@@ -108,15 +115,14 @@ class GaussianHead(nn.Module):
     def __init__(self, in_features: int, out_features: int, style: Style) -> None:
         super().__init__()
         self.floor = style.floor
-        self.mean = NormedLinear(in_features, out_features, style)
-        self.var = NormedLinear(in_features, out_features, style)
+        self.mean_and_var = NormedLinear(in_features, 2 * out_features, style, parts=2)
 
     def reset_parameters(self) -> None:
         """Draws the weights anew."""
         reset_children(self)
 
     def forward(self, d: Tensor) -> Gaussian:
-        mean, before_softplus = compute_dtype_of(self.mean(d)), compute_dtype_of(self.var(d))
+        mean, before_softplus = compute_dtype_of(self.mean_and_var(d)).chunk(2, 1)
         return Gaussian(mean, functional.softplus(before_softplus) + self.floor)
 
     def extra_repr(self) -> str:

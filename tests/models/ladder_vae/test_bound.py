@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
+from fastladder.models.ladder_vae.gaussians import GaussianHead
 from tests.models.ladder_vae.tiny import KINDS, bits, generator, integrated_log_likelihood, tiny
 
 
@@ -31,9 +32,10 @@ def test_the_weight_of_equal_importance_samples_is_that_of_one(kind):
     """The bound has its 1 / K: a posterior that is certain has K equal samples."""
     network, x = tiny(kind, variance_floor=0.0), bits()
     with torch.no_grad():
-        for head in [module for module in network.modules() if hasattr(module, "var") and hasattr(module, "mean")]:
-            head.var.norm.bias.fill_(-60.0)
-            head.var.norm.weight.zero_()
+        for head in [module for module in network.modules() if isinstance(module, GaussianHead)]:
+            norm = head.mean_and_var.norm
+            norm.bias.chunk(2)[1].fill_(-60.0)
+            norm.weight.chunk(2)[1].zero_()
     bound = network(x, 1, 7, beta=0.0, generator=generator())
     torch.testing.assert_close(bound.objective, bound.reconstruction.mean(), rtol=1e-9, atol=1e-9)
 

@@ -5,6 +5,7 @@ import torch
 from torch.optim.swa_utils import update_bn
 
 from fastladder.models import HierarchicalVAE, LadderVAE
+from fastladder.models.ladder_vae.gaussians import GaussianHead, Style
 from tests.models.ladder_vae.tiny import KINDS, PIXELS, bits, generator, tiny
 
 
@@ -32,6 +33,13 @@ def test_the_networks_of_the_paper(kind):
         expected += mlp(784, 512) + sum(mlp(here, units) for here, _, units in between)
         expected += sum(2 * (units * size + 2 * size) for units, size in zip(hidden, latents, strict=True)) + down
     assert sum(p.numel() for p in network.parameters()) == expected
+
+
+def test_mean_and_variance_start_as_layers_of_their_own():
+    torch.manual_seed(0)
+    head = GaussianHead(300, 200, Style("batch", "leaky_relu", 1e-5))
+    for weight in head.mean_and_var.linear.weight.chunk(2):
+        assert weight.std().item() == pytest.approx((2 / 500) ** 0.5, rel=0.02)
 
 
 @pytest.mark.parametrize("kind", KINDS)
