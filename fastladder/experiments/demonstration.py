@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
@@ -24,7 +25,8 @@ class Demonstration:
     Attributes:
         experiment: whose task is trained.
         introduce: from the data, the number of parameters and that of epochs to what is said before the training.
-        finish: draws the pictures of a trained task into a folder, and returns further numbers of the result.
+        finish: from a trained task, its data, the epochs of the run and its folder: draws the pictures into that, and
+            returns further numbers of the result.
         shown: what was tested, in a word.
         pictures: the names of their files.
         tables: from the result to what is printed beside the scores.
@@ -32,7 +34,7 @@ class Demonstration:
 
     experiment: Experiment[Any, Any]
     introduce: Callable[[Any, int, int], str]
-    finish: Callable[[Any, Any, RunFolder], dict[str, Any]]
+    finish: Callable[[Any, Any, list[dict[str, float]], Path], dict[str, Any]]
     shown: str
     pictures: tuple[str, ...]
     tables: Callable[[dict[str, Any]], tuple[Table, ...]] = lambda result: ()
@@ -60,12 +62,13 @@ class Demonstration:
             path = folder.representing(self.experiment)
             load_weights(task, read_checkpoint(path), path)
             result["test"] = evaluate(task, data, configuration["trainer"])
-            result |= self.finish(task, data, folder)
+            history = folder.history()
+            result |= self.finish(task, data, history, folder.path)
         except KeyboardInterrupt:
             return interrupted("demo", arguments, folder)
         result |= {
             "parameters": parameters,
-            "epochs": len(folder.history()),
+            "epochs": len(history),
             "configuration": configuration,
             "environment": record.environment,
         }

@@ -1,5 +1,6 @@
 """`fastladder demo`: trains a small network on real digits for a few minutes and shows what it learned."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +14,6 @@ from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGI
 from fastladder.experiments.occluded_moving_digits.figures import plot_learning_curves, plot_predictions
 from fastladder.experiments.occluded_moving_digits.speed import training_step_seconds
 from fastladder.experiments.precision import fastest_precision
-from fastladder.experiments.training import RunFolder
 
 MINUTES = 5.0
 
@@ -39,13 +39,14 @@ def introduce(data: MovingDigitsData, parameters: int, epochs: int) -> str:
     )
 
 
-def finish(task: MovingDigitsTask, data: MovingDigitsData, folder: RunFolder) -> dict[str, Any]:
+def finish(
+    task: MovingDigitsTask, data: MovingDigitsData, history: list[dict[str, float]], folder: Path
+) -> dict[str, Any]:
     """Draws the pictures, and measures how fast the network learns."""
-    history = folder.history()
     task.float()  # whatever --trainer.precision made of it
-    plot_learning_curves(history, folder.path / "learning_curves.png")
+    plot_learning_curves(history, folder / "learning_curves.png")
     if task.network.predict:
-        plot_predictions(task.network.cpu(), data.test, folder.path / "predictions.png")
+        plot_predictions(task.network.cpu(), data.test, folder / "predictions.png")
     trained = sum(epoch["seconds"] for epoch in history)
     return {
         "sequences_per_second": sum(epoch["examples"] for epoch in history) / trained,

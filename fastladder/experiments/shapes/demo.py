@@ -1,5 +1,6 @@
 """`fastladder demo rtagger`: trains a recurrent Tagger on shapes for minutes and shows the groups that it finds."""
 
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
@@ -13,7 +14,6 @@ from fastladder.experiments.grouping.task import ImageGroupingTask
 from fastladder.experiments.images import ImageData
 from fastladder.experiments.precision import fastest_precision
 from fastladder.experiments.shapes.experiment import SHAPES
-from fastladder.experiments.training import RunFolder
 
 MINUTES = 10.0
 RANKS = (0.0, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0)  # of the images that are shown, from the best grouped to the worst
@@ -56,9 +56,9 @@ def introduce(data: ImageData, parameters: int, epochs: int) -> str:
     )
 
 
-def draw(task: ImageGroupingTask, data: ImageData, folder: RunFolder) -> dict[str, Any]:
+def draw(task: ImageGroupingTask, data: ImageData, history: list[dict[str, float]], folder: Path) -> dict[str, Any]:
     """Draws the groups of some test images."""
-    plot_groups(examples(task.network.cpu(), data.splits.test, "", RANKS), folder.path / "groups.png")
+    plot_groups(examples(task.network.cpu(), data.splits.test, "", RANKS), folder / "groups.png")
     return {}
 
 
