@@ -6,6 +6,7 @@ import pytest
 
 import fastladder
 from fastladder.cli import COMMANDS, main
+from fastladder.experiments.registry import DEMOS, FIGURES, SAMPLES
 
 
 def python(code, **environment):
@@ -28,12 +29,18 @@ def test_help_lists_the_commands(capsys):
     assert all(f"  {command} " in text for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+DRAWINGS = {"demo": DEMOS, "figure": FIGURES, "sample": SAMPLES}
+NAMED = [f"{command} {name}" for command, drawings in DRAWINGS.items() for name in drawings]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *NAMED, "train --experiment music"])
 def test_help_of_a_command(command, capsys):
     with pytest.raises(SystemExit) as ended:
-        main([command, "--help"])
+        main([*command.split(), "--help"])
     assert ended.value.code == 0
-    assert f"fastladder {command}" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f"fastladder {command.split()[0]}" in text
+    assert "0x" not in text  # the address of a function that reads an option, in place of a type
 
 
 def test_doctor_and_help_import_no_extra_package():

@@ -20,10 +20,10 @@ from fastladder.experiments.configuration import (
     options_of,
     parse,
     parse_training,
-    user_path,
 )
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.files import write_json
+from fastladder.experiments.option_types import user_path
 from fastladder.experiments.registry import (
     DEFAULT_DEMO,
     DEFAULT_EXPERIMENT,

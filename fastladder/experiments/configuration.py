@@ -2,7 +2,6 @@
 
 import argparse
 import inspect
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +13,9 @@ from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 from lightning.pytorch import Trainer
 
 from fastladder.experiments.effects import check_effects, given_options
-from fastladder.experiments.errors import OptionError, RunError
+from fastladder.experiments.errors import RunError
 from fastladder.experiments.experiment import Experiment, Options
+from fastladder.experiments.option_types import batch_count, batch_limit, user_path
 from fastladder.experiments.yaml_files import YamlFile, read_yaml
 
 # Lightning's own options that a run offers; the rest would get in the way of checkpoints, loggers or batches.
@@ -132,31 +132,6 @@ def make_parser(command: str, description: str, experiment: Experiment[Any, Any]
         parser.add_argument(f"--trainer.{limit}", type=batch_limit, help=help_text)
     parser.add_argument("--trainer.accumulate_grad_batches", type=batch_count, default=1, help="batches in a step")
     return parser
-
-
-def user_path(value: str | None) -> str | None:
-    """A path as it is given: ~ is the home folder, also where no shell sees it, as in --run=~/x or a file."""
-    return None if value is None else os.path.expanduser(value)
-
-
-def batch_limit(value: Any) -> int | float | None:
-    """Reads 1 as one batch and 1.0 as all of them. Zero batches are refused: they are no training and no evaluation.
-
-    Lightning's own annotation, Union[int, float], does not: typing may return Union[float, int] from its cache.
-    """
-    if value is None:
-        return None
-    limit = int(value) if str(value).isdigit() else float(value)
-    if not limit > 0:
-        raise OptionError(f"got {value}, needs more than 0")
-    return limit
-
-
-def batch_count(value: Any) -> int:
-    """Reads a number of batches."""
-    if not str(value).isdigit() or int(value) < 1:
-        raise OptionError(f"got {value}, needs 1 or more")
-    return int(value)
 
 
 def add_data_arguments(parser: ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastladder.experiments.errors import OptionError, RunError
+from fastladder.experiments.errors import RunError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,23 +51,6 @@ def write(path: Path, content: str | bytes | memoryview) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes a value as JSON, as `write` does."""
     write(path, json.dumps(value, indent=2) + "\n")
-
-
-def picture_path(value: str) -> str:
-    """A path on the command line for `write_figure`: an error is one before the work for the picture is done.
-
-    Raises:
-        OptionError: there is no such format, or no such folder.
-    """
-    from matplotlib.backend_bases import FigureCanvasBase
-
-    path = Path(value).expanduser()
-    formats = FigureCanvasBase.get_supported_filetypes()
-    if path.suffix and path.suffix[1:].lower() not in formats:
-        raise OptionError(f"{path}: cannot be written, needs one of the endings {', '.join(sorted(formats))}")
-    if not path.parent.is_dir():
-        raise OptionError(f"{path}: cannot be written, as there is no folder {path.parent}")
-    return str(path)
 
 
 def write_figure(path: Path, figure: "Figure", **options: Any) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
-from fastladder.experiments.configuration import add_data_arguments, parse, user_path
+from fastladder.experiments.configuration import add_data_arguments, parse
 from fastladder.experiments.errors import RunError
+from fastladder.experiments.option_types import user_path
 from fastladder.experiments.registry import TABLES, find_table
 from fastladder.experiments.report import results_table, write_report
 from fastladder.experiments.results import Result, check_configuration, read_result, result_path, write_result

@@ -14,12 +14,13 @@ from rich.console import Console
 from torch import Tensor
 
 from fastladder.data import GroupedImages
-from fastladder.experiments.configuration import add_data_arguments, parse, user_path
+from fastladder.experiments.configuration import add_data_arguments, parse
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.experiment import Experiment
-from fastladder.experiments.files import picture_path, write_figure, write_json
+from fastladder.experiments.files import write_figure, write_json
 from fastladder.experiments.grouping.metrics import adjusted_mutual_information, scored
 from fastladder.experiments.images import ImageData
+from fastladder.experiments.option_types import picture_path, user_path
 from fastladder.experiments.saved import read_run_of
 from fastladder.info import environment
 from fastladder.models import RTagger, Tagger

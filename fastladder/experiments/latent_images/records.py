@@ -8,10 +8,10 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from torch import Tensor
 
-from fastladder.experiments.configuration import parse, user_path
+from fastladder.experiments.configuration import parse
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.experiment import Configuration
-from fastladder.experiments.files import picture_path, write_json
+from fastladder.experiments.files import write_json
 from fastladder.experiments.latent_images.data import LatentImagesData
 from fastladder.experiments.latent_images.experiment import LATENT_IMAGES
 from fastladder.experiments.latent_images.figures import (
@@ -25,6 +25,7 @@ from fastladder.experiments.latent_images.figures import (
 from fastladder.experiments.latent_images.metrics import UNITS
 from fastladder.experiments.latent_images.tables import MNIST
 from fastladder.experiments.latent_images.task import LatentImagesTask
+from fastladder.experiments.option_types import picture_path, user_path
 from fastladder.experiments.report import results
 from fastladder.experiments.results import Result
 from fastladder.experiments.saved import SavedRun, read_run_of

@@ -12,7 +12,8 @@ from rich.console import Console
 from torch import Tensor
 
 from fastladder.experiments.configuration import parse
-from fastladder.experiments.files import picture_path, write_figure
+from fastladder.experiments.files import write_figure
+from fastladder.experiments.option_types import picture_path
 from fastladder.inference import (
     Gains,
     GaussianChain,

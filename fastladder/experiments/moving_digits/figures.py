@@ -15,12 +15,13 @@ from PIL import Image
 from rich.console import Console
 
 from fastladder.data import GroupedSequence
-from fastladder.experiments.configuration import add_data_arguments, parse, user_path
-from fastladder.experiments.files import picture_path, write, write_figure, write_json
+from fastladder.experiments.configuration import add_data_arguments, parse
+from fastladder.experiments.files import write, write_figure, write_json
 from fastladder.experiments.grouping.figures import GAP, tile, tint
 from fastladder.experiments.moving_digits.data import FOLLOWING
 from fastladder.experiments.moving_digits.experiment import MOTION
 from fastladder.experiments.moving_digits.metrics import agreement
+from fastladder.experiments.option_types import picture_path, user_path
 from fastladder.experiments.saved import read_run_of
 from fastladder.info import environment
 from fastladder.models import RTagger

@@ -9,12 +9,13 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from torch import Tensor
 
-from fastladder.experiments.configuration import add_data_arguments, parse, user_path
+from fastladder.experiments.configuration import add_data_arguments, parse
 from fastladder.experiments.errors import RunError
-from fastladder.experiments.files import picture_path, write_json
+from fastladder.experiments.files import write_json
 from fastladder.experiments.music.experiment import MUSIC
 from fastladder.experiments.music.figures import GIVEN, MISSED, WRONG, plot_rolls
 from fastladder.experiments.music.networks import LatentMusic
+from fastladder.experiments.option_types import picture_path, user_path
 from fastladder.experiments.saved import read_run_of
 from fastladder.info import environment
 from fastladder.models import VOSP, VRAE

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from fastladder.data import KEYS, read_midi, synthesize, write_midi, write_wav
 from fastladder.data.midi import check_frame
-from fastladder.experiments.configuration import parse, user_path
+from fastladder.experiments.configuration import parse
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.music.experiment import MUSIC
 from fastladder.experiments.music.figures import GIVEN, MADE, plot_rolls
 from fastladder.experiments.music.networks import NextStep
+from fastladder.experiments.option_types import user_path
 from fastladder.experiments.saved import read_run_of
 from fastladder.experiments.training import open_folder
 

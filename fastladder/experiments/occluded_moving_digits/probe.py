@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastladder.data import MovingDigitSequence
-from fastladder.experiments.configuration import add_data_arguments, parse, user_path
+from fastladder.experiments.configuration import add_data_arguments, parse
 from fastladder.experiments.errors import RunError
-from fastladder.experiments.files import picture_path, write_json
+from fastladder.experiments.files import write_json
 from fastladder.experiments.occluded_moving_digits.data import MovingDigitsData
 from fastladder.experiments.occluded_moving_digits.experiment import MOVING_DIGITS
 from fastladder.experiments.occluded_moving_digits.figures import plot_predictions
+from fastladder.experiments.option_types import picture_path, user_path
 from fastladder.experiments.saved import read_run_of
 from fastladder.info import environment
 from fastladder.models import RLadder

@@ -5,13 +5,14 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from fastladder.experiments.configuration import parse, user_path
+from fastladder.experiments.configuration import parse
 from fastladder.experiments.demonstration import Demonstration
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.experiment import Configuration
 from fastladder.experiments.grouping.figures import examples, plot_groups
 from fastladder.experiments.grouping.task import ImageGroupingTask
 from fastladder.experiments.images import ImageData
+from fastladder.experiments.option_types import user_path
 from fastladder.experiments.precision import fastest_precision
 from fastladder.experiments.shapes.experiment import SHAPES
 
