@@ -30,6 +30,7 @@ from fastladder.experiments.registry import (
     DEMOS,
     FIGURES,
     SAMPLES,
+    TRAINED,
     Drawing,
     find_experiment,
 )
@@ -41,7 +42,7 @@ from fastladder.info import environment
 def train_command(arguments: list[str]) -> int:
     """Trains, and leaves a run folder."""
     experiment = find_experiment(experiment_asked(arguments, DEFAULT_EXPERIMENT))
-    parser = make_parser("train", options_of(experiment).description, experiment)
+    parser = make_parser("train", options_of(experiment).description, experiment, TRAINED)
     options = parse_training(parser, arguments, experiment)
     folder = RunFolder(options.run)
     if folder.last.exists() and not options.resume:

@@ -3,7 +3,7 @@
 import argparse
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -103,8 +103,17 @@ def options_in(file: YamlFile, known: set[str]) -> Iterator[tuple[str, Any]]:
             raise RunError(f"{file.place(name)}: {name}: is no option; fastladder train --help lists them")
 
 
-def make_parser(command: str, description: str, experiment: Experiment[Any, Any]) -> ArgumentParser:
-    """The options of everything that trains. A configuration file has the same names."""
+def make_parser(
+    command: str, description: str, experiment: Experiment[Any, Any], names: Sequence[str] = ()
+) -> ArgumentParser:
+    """The options of everything that trains. A configuration file has the same names.
+
+    Args:
+        command: as whose options they are shown.
+        description: of the command.
+        experiment: on which most options depend.
+        names: of the experiments that --experiment takes; this one only where there are none.
+    """
     declared = options_of(experiment)
     parser = ArgumentParser(
         prog=f"fastladder {command}",
@@ -113,11 +122,11 @@ def make_parser(command: str, description: str, experiment: Experiment[Any, Any]
         allow_abbrev=False,  # else an option that has no effect would not be known by its name
         default_config_files=[str(declared.files / "demo.yaml")],
     )
-    names = ", ".join(sorted(path.stem for path in declared.files.glob("*.yaml")))
+    shipped = ", ".join(sorted(path.stem for path in declared.files.glob("*.yaml")))
     action = type("ConfigurationFile", (ConfigurationFile,), {"experiment": experiment})
-    parser.add_argument("--config", action=action, help=f"YAML file, or one of {names}; options override it")
-    name = experiment.name
-    parser.add_argument("--experiment", choices=[name], default=name, help="what is learnt, such as music")
+    parser.add_argument("--config", action=action, help=f"YAML file, or one of {shipped}; options override it")
+    help_text = "what is learnt, on which options of data and model depend"
+    parser.add_argument("--experiment", choices=names or [experiment.name], default=experiment.name, help=help_text)
     parser.add_argument("--run", type=user_path, default=f"runs/{command}", help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in that folder")
     parser.add_argument("--minutes", type=float | None, help="stop after the first epoch that ends later than this")

@@ -41,6 +41,7 @@ EXPERIMENTS = {
     "music": Place(f"{HERE}.music.experiment", "MUSIC"),
     "latent_images": Place(f"{HERE}.latent_images.experiment", "LATENT_IMAGES"),
 }
+TRAINED = ("occluded_moving_digits", "music", "latent_images")  # by `fastladder train`, the others by tables only
 DEFAULT_EXPERIMENT = "occluded_moving_digits"  # of `fastladder train` and `fastladder demo`
 
 TABLES = {

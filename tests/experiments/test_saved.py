@@ -9,7 +9,7 @@ from fastladder.experiments import load
 from fastladder.experiments.callbacks import RECORD
 from fastladder.experiments.errors import RunError
 from fastladder.experiments.experiment import Experiment
-from fastladder.experiments.registry import EXPERIMENTS, experiment_of_record, find_experiment
+from fastladder.experiments.registry import EXPERIMENTS, TRAINED, experiment_of_record, find_experiment
 from fastladder.experiments.saved import read_run
 from fastladder.experiments.training import read_checkpoint
 
@@ -74,12 +74,13 @@ def taught(tiny, tmp_path_factory):
     return folder
 
 
-def test_cases_are_of_every_experiment():
+def test_the_lists_of_experiments_are_whole():
     # Shapes are an experiment as textured digits without labels are, without a source of digits. Runs of the others are
     # evaluated and loaded in the tests of their families.
     others = {"shapes", "music", "latent_images", "moving_digits"}
     assert {name for name, _ in CASES.values()} | others == set(EXPERIMENTS)
     assert all(find_experiment(name).name == name for name in EXPERIMENTS)
+    assert {name for name in EXPERIMENTS if find_experiment(name).options} == set(TRAINED)
 
 
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])

@@ -44,17 +44,18 @@ class MovingDigitsTask(Task):
            + consistency_weight * ramp * consistency with a Mean Teacher
 
     Args:
-        network: the levels, by their name in `NETWORKS`.
-        widths: arguments of the small and the medium ones: low, high, units.
+        network: "small", "medium" or "table5", by its size; with "_temporal", or "table6", all but its top is without
+            recurrence; with "_static", or "table7", all of it is, for single frames.
+        widths: of the small and the medium ones: the channels "low" and "high", and the "units" of the top.
         frame_size: height and width of a frame.
         frames: in a sequence.
-        alignment: as in `fastladder.models.RLadder`.
-        init: as there.
-        feedback: as there.
-        detach_feedback: as there.
-        decoder: as there.
-        predict: as there; False also leaves out its cost.
-        classify: as there; False also leaves out its cost.
+        alignment: "inverse": the decoder cell beside an encoder row decodes the row's input. "same": its output.
+        init: the initial activations of the decoder's combinators, "default" or "ladder".
+        feedback: whether outputs of the decoder are inputs of the encoder in the next time step.
+        detach_feedback: whether the gradient stops there.
+        decoder: whether there is one. Without it the network neither predicts nor has feedback.
+        predict: whether the next frame is predicted, and a part of the cost.
+        classify: whether the digit is recognised, and a part of the cost.
         prediction_weight: of the prediction in the cost.
         learning_rate: of Adam, at the start.
         schedule: of the learning rate. "linear": it falls linearly to 0 over the run. "halving": it is halved when the
