@@ -161,7 +161,10 @@ def report(folder: Path, place: Path = Path()) -> str:
 
 
 def claims_table(everything: AllResults) -> str:
-    """What the papers claim: shown, not shown or not tried, by the results at one scale, the paper's if it was run."""
+    """What the papers claim: shown, not shown or not tried.
+
+    Each by the results at one scale, the largest that was run with more than one seed, or else the largest.
+    """
     cells = []
     for name, found in everything.items():
         table, printed = find_table(name), paper_numbers(name)
@@ -185,15 +188,14 @@ def claim_cells(
     """
     sides = (claim.smaller, claim.larger)
     digits = [next(column.digits for column in table.columns if column.score == score) for _, score in sides]
-    chosen, smaller, larger = "", [], []
-    for scale, of_scale in found.items():
-        values = [scores(table, of_scale, *side) for side in sides]
-        if all(values):
-            chosen, (smaller, larger) = f" {scale}", values
-            break
+    tried = {scale: [scores(table, of_scale, *side) for side in sides] for scale, of_scale in found.items()}
+    tried = {scale: values for scale, values in tried.items() if all(values)}
+    repeated = [scale for scale, values in tried.items() if min(map(len, values)) > 1]
+    chosen = next(iter(repeated or tried), "")
+    smaller, larger = tried.get(chosen, ([], []))
     ours = [number(mean_and_deviation(v), d) for v, d in zip((smaller, larger), digits, strict=True) if v]
     paper = [number(printed[row][score], d) for (row, score), d in zip(sides, digits, strict=True)]
-    name = f"{table.name}{chosen}"
+    name = f"{table.name} {chosen}".rstrip()
     return [claim.says, name, " and ".join(ours), " and ".join(paper), verdict(claim, smaller, larger)]
 
 

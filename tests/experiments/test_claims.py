@@ -1,5 +1,7 @@
 """What the papers claim: how it is judged, and that every claim holds of the paper's own numbers."""
 
+from dataclasses import replace
+
 import pytest
 
 from fastladder.experiments.claims import Claim, read_claim, verdict
@@ -55,6 +57,22 @@ def test_the_table_of_claims_takes_the_scale_that_was_run(made_up, tmp_path, mon
     assert f"| without is better | rladder-table1 small | {ours} | {paper} | shown |" in claims_table(
         all_results(tmp_path)
     )
+
+
+@pytest.mark.parametrize(
+    ("seeds", "scale"),
+    [({"paper": 1}, "paper"), ({"paper": 1, "small": 2}, "small"), ({"paper": 2, "small": 2}, "paper")],
+)
+def test_the_table_of_claims_takes_the_largest_scale_with_several_seeds(seeds, scale, made_up, tmp_path, monkeypatch):  # noqa: F811
+    claim = Claim("without is better", ("no-feedback", "classification_error"), ("static", "classification_error"))
+    table = replace(made_up, scales={"paper": made_up.scales["small"], **made_up.scales})
+    monkeypatch.setattr("fastladder.experiments.report.find_table", lambda name: table)
+    monkeypatch.setattr("fastladder.experiments.report.paper_claims", lambda name: [claim])
+    for chosen, count in seeds.items():
+        for seed in range(count):
+            store(tmp_path, table, "no-feedback", seed, scale=chosen)
+            store(tmp_path, table, "static", seed, scale=chosen)
+    assert f"| without is better | rladder-table1 {scale} |" in claims_table(all_results(tmp_path))
 
 
 def test_a_claim_names_rows_and_scores_that_there_are():
