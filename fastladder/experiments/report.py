@@ -188,11 +188,10 @@ def claim_cells(
     """
     sides = (claim.smaller, claim.larger)
     digits = [next(column.digits for column in table.columns if column.score == score) for _, score in sides]
-    tried = {scale: [scores(table, of_scale, *side) for side in sides] for scale, of_scale in found.items()}
-    tried = {scale: values for scale, values in tried.items() if all(values)}
-    repeated = [scale for scale, values in tried.items() if min(map(len, values)) > 1]
-    chosen = next(iter(repeated or tried), "")
-    smaller, larger = tried.get(chosen, ([], []))
+    values = {scale: [scores(table, of_scale, *side) for side in sides] for scale, of_scale in found.items()}
+    tried = [scale for scale in values if all(values[scale])]
+    chosen = max(tried, key=lambda scale: min(map(len, values[scale])) > 1, default="")  # the first of the best
+    smaller, larger = values.get(chosen, ([], []))
     ours = [number(mean_and_deviation(v), d) for v, d in zip((smaller, larger), digits, strict=True) if v]
     paper = [number(printed[row][score], d) for (row, score), d in zip(sides, digits, strict=True)]
     name = f"{table.name} {chosen}".rstrip()
