@@ -19,8 +19,8 @@ reproduce: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest $(ARGS)
 
-# The tables are also written to RESULTS as JSON. Each file is a process of its own, since memory adds up over many; one
-# in which nothing is chosen (5) is no error.
+# The tables are also written to RESULTS as JSON, a file for each of the bench. Each is a process of its own, since memory
+# adds up over many; one in which nothing is chosen (5) is no error.
 RESULTS ?= bench/results
 bench: .venv/installed
 	for file in bench/bench_*.py; do \

@@ -1,7 +1,4 @@
-"""Where the time of a training step goes, by operator: one network of each kind, at its first size.
-
-With --results it is written to profile-DEVICE.json.
-"""
+"""Where the time of a training step goes, by operator: one network of each kind, at its first size."""
 
 import pytest
 

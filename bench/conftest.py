@@ -1,5 +1,6 @@
 """The options and fixtures of the bench, and the order in which it runs."""
 
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from bench.memory import keep_memory
 from bench.report import print_tables, write_files
 
-ROWS = pytest.StashKey[list]()
+ROWS = pytest.StashKey[dict[str, list]]()  # what was measured, by the stem of the file of the bench
 
 
 def pytest_addoption(parser):
@@ -17,7 +18,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.stash[ROWS] = []
+    config.stash[ROWS] = {}
 
 
 @pytest.hookimpl(trylast=True)
@@ -42,7 +43,7 @@ def backend(request):
 
 @pytest.fixture
 def report(request):
-    return request.config.stash[ROWS].append
+    return request.config.stash[ROWS].setdefault(request.path.stem, []).append
 
 
 @pytest.fixture
@@ -61,10 +62,10 @@ def memory(request, device):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    rows = config.stash[ROWS]
+    rows = {stem: measured for stem, measured in config.stash[ROWS].items() if measured}
     if not rows:
         return
-    print_tables(rows)
+    print_tables(list(chain.from_iterable(rows.values())))
     if folder := config.getoption("--results"):
         for path in write_files(rows, folder, config.getoption("--device"), chosen_backend(config)):
             terminalreporter.write_line(f"written to {path}")

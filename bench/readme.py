@@ -1,7 +1,8 @@
-"""The table of README's section on speed, from a committed measurement: `python -m bench.readme bench/results/FILE`."""
+"""README's table of speed, from committed measurements: `python -m bench.readme bench/results/FOLDER`."""
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +21,41 @@ ROWS = {
         '`nn.LSTM(norm="layer")`',
         {"eager": "eager loop", "torch.nn.LSTM": "`torch.nn.LSTM`, without a norm"},
     ),
+    "FD-RNN": ("`nn.FastDropoutRNN`", {"eager": "eager loop", "torch.compile": "its step, `torch.compile`"}),
     "RLadder of Table 5": ("RLadder of Table 5", {"eager": "eager"}),
     "RLadder of Table 8": ("RLadder of Table 8", {"eager": "eager"}),
 }
 
 
-def speed_table(measurement: dict[str, Any], name: str) -> str:
+def speed_table(measurements: Iterable[dict[str, Any]], folder: str) -> str:
     """The lines between the markers: a table of the first size of each network, and where it comes from.
 
     Args:
-        measurement: the content of a file in bench/results.
-        name: of the file.
+        measurements: the content of the files in a folder, which are of one device.
+        folder: its name in bench/results.
     """
+    measurements = list(measurements)
+    steps = [step for measurement in measurements for step in measurement.get("training_steps", [])]
     lines = [
         "| training step | size | instead of | its ms | ours | | ours, bfloat16 | |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for network, (ours, others) in ROWS.items():
-        row = next(r for r in measurement["training_steps"] if r["network"] == network and r["memory"] == "user")
+        row = next(step for step in steps if step["network"] == network and step["memory"] == "user")
         for other, description in others.items():
             milliseconds = row["milliseconds"]
             cells = [f"{milliseconds[other]:.1f}"]
             for variant in ("ours", "ours bfloat16"):
                 cells += [f"{milliseconds[variant]:.1f}", factor(milliseconds[other] / milliseconds[variant])]
             lines.append(f"| {ours} | {row['input']} | {description} | {' | '.join(cells)} |")
-    device, threads = measurement["device"], measurement["threads"]
-    lines += ["", f"Milliseconds on {device}, {threads} threads, float32 unless said ([{name}](bench/results/{name}))."]
+    (device, threads), *more = {(measurement["device"], measurement["threads"]) for measurement in measurements}
+    if more:
+        raise ValueError(f"{folder}: got measurements of {more} too, needs those of one device")
+    lines += [
+        "",
+        f"Milliseconds on {device}, {threads} threads, float32 unless said",
+        f"([measurements](bench/results/{folder})).",
+    ]
     return "\n".join(lines)
 
 
@@ -60,6 +70,11 @@ def replaced(text: str, table: str) -> str:
     return f"{before}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}"
 
 
+def read_measurements(folder: Path) -> list[dict[str, Any]]:
+    """The content of the files in a folder of bench/results."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+
+
 if __name__ == "__main__":
-    path = Path(sys.argv[1])
-    README.write_text(replaced(README.read_text(), speed_table(json.loads(path.read_text()), path.name)))
+    folder = Path(sys.argv[1])
+    README.write_text(replaced(README.read_text(), speed_table(read_measurements(folder), folder.name)))

@@ -97,57 +97,27 @@ def columns(title: str, texts: list[str], numbers: list[str]) -> Table:
     return table
 
 
-def write_files(rows: list, folder: Path, device: str, backend: str) -> list[Path]:
-    """Writes measurements and profiles, each to a file named by the device and the backend, if there are any.
-
-    What a file holds already stays beside them, where it is of the same commit: a bench may run in parts.
+def write_files(rows: dict[str, list], folder: Path, device: str, backend: str) -> list[Path]:
+    """Writes what each file of the bench measured to a file of its name, in a folder of device and backend.
 
     Args:
-        rows: that were reported.
-        folder: is made where it is missing.
+        rows: that were reported, by the stem of the file of the bench.
+        folder: the one above; both are made where they are missing.
         device: "cpu" or "cuda".
         backend: of ours.
     """
-    contents = {
-        "bench": {
-            "operators": [row.record() for row in rows if isinstance(row, OperatorMeasurement)],
-            "training_steps": [row.record() for row in rows if isinstance(row, StepMeasurement)],
-        },
-        "profile": {"training_steps": [row for row in rows if isinstance(row, dict)]},
-    }
     machine = info.gpu_names()[0] if device == "cuda" else info.cpu_name()
-    name = re.sub(r"[^a-z0-9]+", "-", f"{machine} {backend}".lower()).strip("-")
-    options = {"device": device, "backend": backend}
-    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / re.sub(r"[^a-z0-9]+", "-", f"{machine} {backend}".lower()).strip("-")
+    place.mkdir(parents=True, exist_ok=True)
     paths = []
-    for kind, content in contents.items():
-        if any(content.values()):
-            paths.append(folder / f"{kind}-{name}.json")
-            record = info.environment() | {"options": options}
-            record |= added(json.loads(paths[-1].read_text()) if paths[-1].exists() else {}, record, content)
-            paths[-1].write_text(json.dumps(record, indent=1) + "\n")
+    for stem, measured in rows.items():
+        content = {
+            "operators": [row.record() for row in measured if isinstance(row, OperatorMeasurement)],
+            "training_steps": [row.record() for row in measured if isinstance(row, StepMeasurement)],
+            "profiles": [row for row in measured if isinstance(row, dict)],
+        }
+        record = info.environment() | {"options": {"device": device, "backend": backend}}
+        record |= {kind: entries for kind, entries in content.items() if entries}
+        paths.append(place / f"{stem.removeprefix('bench_')}.json")
+        paths[-1].write_text(json.dumps(record, indent=1) + "\n")
     return paths
-
-
-IDENTITY = ("operator", "shape", "dtype", "direction", "network", "input", "memory", "variant")
-
-
-def added(before: dict, record: dict, content: dict[str, list[dict]]) -> dict[str, list[dict]]:
-    """Rows with those of an earlier file that is of the same commit, and whose sizes were not measured again.
-
-    Args:
-        before: the content of the earlier file.
-        record: what is stored beside the rows.
-        content: the rows, by kind.
-    """
-    if before.get("commit") != record["commit"]:
-        return content
-
-    def identity(row: dict) -> list:
-        return [row.get(name) for name in IDENTITY]
-
-    new = {kind: [identity(row) for row in json.loads(json.dumps(rows))] for kind, rows in content.items()}
-    return {
-        kind: [row for row in before.get(kind, []) if identity(row) not in new[kind]] + rows
-        for kind, rows in content.items()
-    }

@@ -1,6 +1,5 @@
 """README's table of speed is what the committed measurement says."""
 
-import json
 import re
 
 import pytest
@@ -19,12 +18,23 @@ STEPS = [
 ]
 
 
+def measured(**changed):
+    return [
+        {"training_steps": steps, "device": "an abacus", "threads": 2} | changed for steps in (STEPS[:5], STEPS[5:])
+    ]
+
+
 def test_the_first_size_with_a_users_memory_is_shown_and_bold_where_another_is_ahead():
-    table = readme.speed_table({"training_steps": STEPS, "device": "an abacus", "threads": 2}, "bench.json")
+    table = readme.speed_table([*measured(), {"operators": [], "device": "an abacus", "threads": 2}], "a-folder")
     rows = [line for line in table.splitlines() if "size of" in line]
     assert len(rows) == sum(len(others) for _, others in readme.ROWS.values())
     assert all(row.endswith("| 8.0 | 10.0 | **0.80x** | 4.0 | 2.00x |") for row in rows)
     assert "an abacus, 2 threads" in table
+
+
+def test_measurements_of_two_devices_make_no_table():
+    with pytest.raises(ValueError, match=r"a-folder: got .* needs those of one device"):
+        readme.speed_table([*measured(), *measured(threads=1)], "a-folder")
 
 
 def test_a_table_replaces_the_one_before():
@@ -32,10 +42,10 @@ def test_a_table_replaces_the_one_before():
     assert readme.replaced(text, "new") == f"before\n{readme.BEGIN}\nnew\n{readme.END}\nafter"
 
 
-def test_the_table_in_readme_is_that_of_the_committed_measurement():
+def test_the_table_in_readme_is_that_of_the_committed_measurements():
     text = readme.README.read_text()
-    (name,) = set(re.findall(r"bench/results/(bench-[\w-]+\.json)", text))
-    path = readme.README.parent / "bench/results" / name
-    if not path.exists():
+    (name,) = re.findall(r"\[measurements\]\(bench/results/([\w-]+)\)", text)
+    folder = readme.README.parent / "bench/results" / name
+    if not folder.exists():
         pytest.skip("not a checkout")
-    assert readme.replaced(text, readme.speed_table(json.loads(path.read_text()), name)) == text
+    assert readme.replaced(text, readme.speed_table(readme.read_measurements(folder), name)) == text

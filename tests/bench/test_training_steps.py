@@ -50,7 +50,8 @@ def test_every_variant_is_measured_and_written(network, tmp_path, capsys):
         assert row.saved["ours"] < row.saved["eager"]
     print_tables([row])
     assert network in capsys.readouterr().out
-    (path,) = write_files([row], tmp_path, "cpu", "auto")
+    (path,) = write_files({"bench_network": [row]}, tmp_path, "cpu", "auto")
+    assert path.name == "network.json"
     written = json.loads(path.read_text())
     assert written["training_steps"] == [json.loads(json.dumps(row.record()))]
     assert written.keys() > {"commit", "device", "versions", "options"}
@@ -77,25 +78,23 @@ def test_profile_names_operators(tmp_path, capsys):
     assert sum(entry["share"] for entry in operators.values()) == pytest.approx(1)
     print_tables([profile])
     assert "fastladder::lstm_gates" in capsys.readouterr().out
-    (path,) = write_files([profile], tmp_path, "cpu", "auto")
-    assert path.name.startswith("profile-")
-    assert json.loads(path.read_text())["training_steps"] == [profile]
+    (path,) = write_files({"bench_profile": [profile]}, tmp_path, "cpu", "auto")
+    assert json.loads(path.read_text())["profiles"] == [profile]
 
 
 def test_profiles_are_of_networks_that_are_measured():
     assert STEPS.keys() <= TINY.keys()
 
 
-def test_parts_of_a_bench_of_one_commit_gather_in_one_file(monkeypatch, tmp_path):
-    def profile(variant, milliseconds):
-        return {"network": "a network", "input": "a size", "variant": variant, "milliseconds": milliseconds}
-
-    def written(commit, *rows):
-        monkeypatch.setattr(info, "commit", lambda: commit)
-        (path,) = write_files(list(rows), tmp_path, "cpu", "auto")
-        return [(row["variant"], row["milliseconds"]) for row in json.loads(path.read_text())["training_steps"]]
-
-    assert written("one", profile("ours", 1.0)) == [("ours", 1.0)]
-    assert written("one", profile("eager", 3.0)) == [("ours", 1.0), ("eager", 3.0)]
-    assert written("one", profile("ours", 2.0)) == [("eager", 3.0), ("ours", 2.0)]
-    assert written("two", profile("eager", 4.0)) == [("eager", 4.0)]
+def test_each_file_of_the_bench_has_a_file_of_results(monkeypatch, tmp_path):
+    monkeypatch.setattr(info, "cpu_name", lambda: "An Abacus (TM)")
+    first, second = {"network": "a network"}, {"network": "another"}
+    paths = write_files({"bench_lstm": [first], "bench_profile": [second]}, tmp_path, "cpu", "native")
+    assert [str(path.relative_to(tmp_path)) for path in paths] == [
+        "an-abacus-tm-native/lstm.json",
+        "an-abacus-tm-native/profile.json",
+    ]
+    assert [json.loads(path.read_text())["profiles"] for path in paths] == [[first], [second]]
+    (path,) = write_files({"bench_lstm": [second]}, tmp_path, "cpu", "native")
+    assert json.loads(path.read_text())["profiles"] == [second]  # the measurement before is replaced
+    assert paths[1].exists()
