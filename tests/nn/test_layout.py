@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import fastladder
-from fastladder.nn import ConvLSTM
+from fastladder.nn import ConvLSTM, ConvLSTMCell
 from fastladder.nn.layout import channels_last, has_channels_last_strides
 
 
@@ -22,6 +22,30 @@ def test_conv_lstm(channels, dims, norm):
     # The convolutions add their products in another order.
     torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(state, expected_state, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["none", "layer", "batch"])
+@pytest.mark.parametrize("dims", [1, 2, 3])
+@pytest.mark.parametrize("feedback_size", [0, 2])
+def test_conv_lstm_cell(feedback_size, dims, norm):
+    torch.manual_seed(0)
+    cell = ConvLSTMCell(1, 3, 3, dims=dims, norm=norm, feedback_size=feedback_size)
+    size = [5, 4, 3][:dims]
+    x, h, c, d = (torch.randn(2, channels, *size, requires_grad=True) for channels in (1, 3, 3, 2))
+    arguments = (x, (h, c), d if feedback_size else None)
+    cotangents = torch.randn(2, 2, 3, *size)
+
+    def gradients(outputs):
+        return torch.autograd.grad(outputs, [x, h, c, *cell.parameters()], cotangents.unbind(0))
+
+    outputs = cell(*arguments)
+    assert outputs[0].is_contiguous()
+    assert has_channels_last_strides(outputs[1])  # so that it worked inside in that layout
+    with fastladder.use_backend("reference"):
+        expected = cell(*arguments)
+    # The convolutions add their products in another order.
+    torch.testing.assert_close(outputs, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gradients(outputs), gradients(expected), rtol=1e-3, atol=1e-4)
 
 
 def test_channels_last_stays():
