@@ -24,6 +24,9 @@ ROWS = {
     "FD-RNN": ("`nn.FastDropoutRNN`", {"eager": "eager loop", "torch.compile": "its step, `torch.compile`"}),
     "RLadder of Table 5": ("RLadder of Table 5", {"eager": "eager"}),
     "RLadder of Table 8": ("RLadder of Table 8", {"eager": "eager"}),
+    "RTagger of Table 9": ("RTagger of Table 9", {"eager": "eager"}),
+    "RTagger of Shapes": ("RTagger of Shapes", {"eager": "eager"}),
+    "ladder VAE": ("ladder VAE of five layers", {"eager": "eager", "torch.compile": "`torch.compile`"}),
 }
 
 
