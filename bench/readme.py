@@ -75,7 +75,10 @@ def replaced(text: str, table: str) -> str:
 
 def read_measurements(folder: Path) -> list[dict[str, Any]]:
     """The content of the files in a folder of bench/results."""
-    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise FileNotFoundError(f"{folder}: got no measurements, needs a folder that `make bench` has written")
+    return [json.loads(path.read_text()) for path in paths]
 
 
 if __name__ == "__main__":

@@ -37,6 +37,11 @@ def test_measurements_of_two_devices_make_no_table():
         readme.speed_table([*measured(), *measured(threads=1)], "a-folder")
 
 
+def test_a_folder_without_measurements_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing: got no measurements, needs a folder"):
+        readme.read_measurements(tmp_path / "nothing")
+
+
 def test_a_table_replaces_the_one_before():
     text = f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter"
     assert readme.replaced(text, "new") == f"before\n{readme.BEGIN}\nnew\n{readme.END}\nafter"
