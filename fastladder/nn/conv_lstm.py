@@ -8,7 +8,7 @@ from torch import Tensor
 from fastladder.nn.checks import check_sizes
 from fastladder.nn.conv_lstm_cell import ConvLSTMCell
 from fastladder.nn.convolution import Sizes, odd_kernel_size
-from fastladder.nn.layout import channels_last, has_channels_last_strides, prefers_channels_last
+from fastladder.nn.layout import channels_last, gains_from_channels_last
 from fastladder.nn.lstm_cell import State
 from fastladder.nn.recurrent_layers import RecurrentLayers, run_steps
 from fastladder.nn.untouched import is_untouched
@@ -97,7 +97,7 @@ class ConvLSTM(RecurrentLayers):
         return run_steps(cell, data, batch_sizes, state, reverse=reverse, **options)
 
     def _run(self, data: Tensor, batch_sizes: list[int], state: State | None) -> tuple[Tensor, State]:
-        if has_channels_last_strides(data) or not prefers_channels_last(data):
+        if not gains_from_channels_last(data):
             return super()._run(data, batch_sizes, state)
         output, (hidden, cell) = super()._run(channels_last(data), batch_sizes, state)
         return output.contiguous(), (hidden.contiguous(), cell.contiguous())

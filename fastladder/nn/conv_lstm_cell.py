@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from fastladder.backends import keeps_modules_as_written
-from fastladder.nn.checks import check_beside, check_features, check_sizes, check_state
+from fastladder.nn.checks import check_beside, check_features, check_sizes
 from fastladder.nn.convolution import Sizes, convolution, keeps_size, odd_kernel_size
-from fastladder.nn.layout import channels_last, has_channels_last_strides, like_layout, prefers_channels_last
+from fastladder.nn.layout import channels_last, gains_from_channels_last, like_layout
 from fastladder.nn.lstm_cell import GatedCell, State
 from fastladder.ops.checks import autocast_dtype
 
@@ -23,6 +23,9 @@ class ConvLSTMCell(GatedCell):
 
     In Recurrent Ladder Networks (Premont-Schwarz et al., 2017, appendix A.4) the norm is "layer", and d comes from the
     decoder. `load_joined_weights` takes over the weights of a cell with one convolution of input and hidden state.
+
+    Inside it works in the memory layout in which convolutions are fastest. The new hidden state has the layout of the
+    input; the cell keeps that of the inside, for the next time step.
 
     Args:
         input_size: channels of the input x.
@@ -79,27 +82,12 @@ class ConvLSTMCell(GatedCell):
         )
         self.reset_parameters()
 
-    def forward(
-        self,
-        input: Tensor,
-        state: State | None = None,
-        feedback: Tensor | None = None,
-        step: int = 0,
-        joined_weight: Tensor | None = None,
+    def _step(
+        self, input: Tensor, state: State | None, feedback: Tensor | None, step: int, joined_weight: Tensor | None
     ) -> State:
-        """One time step, as of `GatedCell.forward`, inside in the memory layout in which convolutions are fastest.
-
-        The new hidden state has the layout of the input. The cell keeps that of the inside, for the next time step.
-        """
-        chosen = isinstance(input, Tensor) and input.dim() == 2 + self.dims and prefers_channels_last(input)
-        if not chosen or has_channels_last_strides(input):
-            return super().forward(input, state, feedback, step, joined_weight)
-        state = check_state(state)
-        if state is not None:
-            state = (channels_last(state[0]), state[1])
-        if feedback is not None:
-            feedback = channels_last(feedback)
-        hidden, cell = super().forward(channels_last(input), state, feedback, step, joined_weight)
+        if not gains_from_channels_last(input):
+            return super()._step(input, state, feedback, step, joined_weight)
+        hidden, cell = super()._step(channels_last(input), state, feedback, step, joined_weight)
         return hidden.contiguous(), cell
 
     def join_weights(self, input: Tensor) -> Tensor | None:
@@ -133,6 +121,6 @@ class ConvLSTMCell(GatedCell):
             return super()._project_all(input, hidden, feedback, joined_weight)
         check_features("state[0]", hidden, self.hidden_size, self.dims, self.hidden_projection)
         check_beside("state[0]", hidden, input)
-        joined = torch.cat([input.to(weight.dtype), hidden.to(weight.dtype)], 1)
+        joined = torch.cat([input.to(weight.dtype), like_layout(hidden, input).to(weight.dtype)], 1)
         projection: Any = self.input_projection
         return [projection._conv_forward(joined, weight, None)]

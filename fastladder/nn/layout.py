@@ -32,12 +32,16 @@ def channels_last(tensor: Tensor) -> Tensor:
 
 
 def like_layout(tensor: Tensor, like: Tensor) -> Tensor:
-    """The tensor in the layout of another, which is channels_last or taken as contiguous."""
+    """The tensor in the layout of another, channels_last or taken as contiguous; without positions it stays."""
+    if tensor.dim() < 3:
+        return tensor
     return channels_last(tensor) if has_channels_last_strides(like) else tensor.contiguous()
 
 
-def prefers_channels_last(tensor: Tensor) -> bool:
-    """Whether a network is faster in channels_last, by its input (N, C, *S)."""
-    if tensor.dim() < 3 or tensor.dtype not in FASTER.get(tensor.device.type, ()):
+def gains_from_channels_last(tensor: Tensor) -> bool:
+    """Whether a network is faster where its input (N, C, *S) is copied into channels_last, in which it does not lie."""
+    if tensor.dim() < 3 or has_channels_last_strides(tensor):
+        return False
+    if tensor.dtype not in FASTER.get(tensor.device.type, ()):
         return False
     return not keeps_modules_as_written(tensor) and torch.backends.mkldnn.is_available()

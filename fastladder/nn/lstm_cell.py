@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from fastladder import ops
 from fastladder.nn.checks import check_beside, check_features, check_size, check_state
 from fastladder.nn.joined_weights import separate_weights
+from fastladder.nn.layout import like_layout
 from fastladder.nn.preactivation import Preactivation
 from fastladder.nn.reset import fill, reset_children
 from fastladder.nn.zero import with_zero_gradients, zero_state
@@ -106,6 +107,12 @@ class GatedCell(nn.Module):
         state = check_state(state)
         if feedback is not None and self.feedback_projection is None:
             raise ValueError("feedback: got a tensor, needs None since feedback_size is 0")
+        return self._step(input, state, feedback, step, joined_weight)
+
+    def _step(
+        self, input: Tensor, state: State | None, feedback: Tensor | None, step: int, joined_weight: Tensor | None
+    ) -> State:
+        """`forward` of an input that has been checked."""
         hidden, cell = (None, None) if state is None else state
         projections = self._project_all(input, hidden, feedback, joined_weight)
         leader = projections[0]
@@ -150,7 +157,7 @@ class GatedCell(nn.Module):
         size = self.feedback_size if name == "feedback" else self.hidden_size
         check_features(name, tensor, size, self.dims, projection)
         check_beside(name, tensor, like)
-        return projection(tensor)
+        return projection(like_layout(tensor, like))
 
     def extra_repr(self) -> str:
         feedback = f", feedback_size={self.feedback_size}" if self.feedback_size else ""

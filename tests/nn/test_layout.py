@@ -48,6 +48,15 @@ def test_conv_lstm_cell(feedback_size, dims, norm):
     torch.testing.assert_close(gradients(outputs), gradients(expected), rtol=1e-3, atol=1e-4)
 
 
+def test_a_cell_names_a_state_or_feedback_that_does_not_fit():
+    cell, x = ConvLSTMCell(1, 3, 3, feedback_size=2), torch.randn(2, 1, 5, 4)
+    fitting = torch.randn(2, 3, 5, 4)
+    with pytest.raises(ValueError, match=r"state\[0\]: got shape \(3,\)"):
+        cell(x, (torch.randn(3), fitting))
+    with pytest.raises(TypeError, match="feedback: got str"):
+        cell(x, (fitting, fitting), "feedback")
+
+
 def test_channels_last_stays():
     network = ConvLSTM(2, 3, 3)
     x = torch.randn(3, 2, 2, 5, 4)

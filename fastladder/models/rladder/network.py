@@ -12,7 +12,7 @@ from fastladder.models.spatial import Shape
 from fastladder.nn.activation import check_init
 from fastladder.nn.checks import check_shape, check_state
 from fastladder.nn.convolution1d import arranging_once
-from fastladder.nn.layout import channels_last, like_layout, prefers_channels_last
+from fastladder.nn.layout import channels_last, gains_from_channels_last, like_layout
 from fastladder.nn.reset import reset_children
 from fastladder.ops.checks import check_flag, check_option
 
@@ -225,7 +225,7 @@ class RLadder(nn.Module):
             raise ValueError(f"state: got {len(state)} rows, needs {len(self.recurrent)}")
         before = {} if state is None else dict(zip(self.recurrent, map(check_row, state), strict=True))
         after: dict[int, tuple[Tensor, Tensor]] = {}
-        encoded = [channels_last(frame) if prefers_channels_last(frame) else frame]
+        encoded = [channels_last(frame) if gains_from_channels_last(frame) else frame]
         for number, row in enumerate(self.encoder, start=1):
             if number in self.recurrent:
                 hidden, cell, feedback = before.get(number, (None, None, None))
